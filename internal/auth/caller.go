@@ -1,0 +1,44 @@
+package auth
+
+import "time"
+
+// Meta is what is known of a request besides its content.
+type Meta struct {
+	IP        string // trusted client address in canonical form, "" if unknown
+	UserAgent string // as sent, cut to 512 bytes
+}
+
+// Caller is who makes an authenticated request. It comes from a verified token.
+type Caller struct {
+	Meta
+
+	UserID    ID
+	SessionID ID // zero if the token names no session
+	Audience  string
+	AAL       string
+	// FirstParty is false for tokens that were issued to an OAuth client: these never
+	// manage the account itself.
+	FirstParty bool
+}
+
+// Tokens is what a client gets for a proof.
+type Tokens struct {
+	AccessToken  string
+	RefreshToken string
+	ExpiresIn    time.Duration
+	ExpiresAt    time.Time
+}
+
+// SignedIn is the outcome of a successful proof.
+type SignedIn struct {
+	User    User
+	Session Session
+	Tokens  Tokens
+	// WeakPassword is set when the password, though right, breaks today's policy. The
+	// sign-in succeeds all the same; the client may ask for a better one.
+	WeakPassword *Error
+	// Replayed is true when a refresh answered with the current token again.
+	Replayed bool
+	// Refreshed is true when the session existed before.
+	Refreshed bool
+}

@@ -1,0 +1,146 @@
+package auth
+
+import (
+	"errors"
+	"time"
+)
+
+// Code is a stable name of something that went wrong. Every surface owns a table
+// from Code to its wire shape; a test walks all codes of [Codes] through each.
+type Code string
+
+// The codes. A code is finer than a wire code where the wire needs two statuses for
+// one name.
+const (
+	CodeInternal        Code = "internal"          // ours to repair; the cause is logged, never shown
+	CodeUnavailable     Code = "unavailable"       // a dependency can't be reached: try again
+	CodeOverloaded      Code = "overloaded"        // too much work in hand: try again after RetryAfter
+	CodeRequestTimeout  Code = "request_timeout"   // the time limit of one request ran out
+	CodeBadJSON         Code = "bad_json"          // the body is not what the route reads
+	CodeBodyTooLarge    Code = "body_too_large"    // over the size limit
+	CodeValidation      Code = "validation_failed" // a field is wrong; Message says which
+	CodeBadID           Code = "bad_id"            // a path segment is not a UUID
+	CodeConflict        Code = "conflict"          // lost a race that can't be repaired by us
+	CodeRateLimited     Code = "rate_limited"      // try again after RetryAfter
+	CodeFeatureDisabled Code = "feature_disabled"  // not mounted, not configured or not built yet
+
+	CodeNoAuthorization   Code = "no_authorization"     // no bearer token
+	CodeBadJWT            Code = "bad_jwt"              // the token does not verify
+	CodeBadSubject        Code = "bad_subject"          // the token's subject is not an account id
+	CodeNotFirstParty     Code = "not_first_party"      // the token may not manage an account
+	CodeNotAdmin          Code = "not_admin"            // an operator's token is needed
+	CodeTokenUserNotFound Code = "token_user_not_found" // the token's account is gone
+	CodeSessionNotFound   Code = "session_not_found"    // the token's session has ended
+	CodeTokenUserBanned   Code = "token_user_banned"    // the token's account is banned
+	CodeInsufficientAAL   Code = "insufficient_aal"     // a second factor is needed first
+
+	CodeUserNotFound       Code = "user_not_found"      // admin look-up
+	CodeUserAlreadyExists  Code = "user_already_exists" // sign-up of a taken address
+	CodeEmailExists        Code = "email_exists"        // change to, or creation with, a taken address
+	CodePhoneExists        Code = "phone_exists"        // the same for a number
+	CodeInvalidCredentials Code = "invalid_credentials" // unknown account or wrong password: never tell which
+	CodeUnsupportedGrant   Code = "unsupported_grant"   // unknown grant_type
+	CodeUserBanned         Code = "user_banned"         // only after the right password
+	CodeEmailNotConfirmed  Code = "email_not_confirmed" // only after the right password
+	CodePhoneNotConfirmed  Code = "phone_not_confirmed" // only after the right password
+
+	CodeSignupDisabled      Code = "signup_disabled"
+	CodeAnonymousDisabled   Code = "anonymous_disabled"
+	CodeEmailSignupDisabled Code = "email_signup_disabled"
+	CodePhoneSignupDisabled Code = "phone_signup_disabled"
+	CodeEmailLoginDisabled  Code = "email_login_disabled"
+	CodePhoneLoginDisabled  Code = "phone_login_disabled"
+	CodeSAMLDisabled        Code = "saml_disabled"
+	CodeLinkingDisabled     Code = "linking_disabled"
+	CodePasskeyDisabled     Code = "passkey_disabled"
+	CodeWeb3Disabled        Code = "web3_disabled"
+	CodeProviderUnsupported Code = "provider_unsupported" // external sign-in that is not configured
+	CodeMFADisabled         Code = "mfa_disabled"
+
+	CodeWeakPassword   Code = "weak_password" // Reasons says why
+	CodeSamePassword   Code = "same_password"
+	CodeSSOManaged     Code = "sso_managed"
+	CodeNoMailer       Code = "no_mailer"        // the change needs a message that can't be sent
+	CodeReauthNeeded   Code = "reauth_needed"    // a nonce is needed for the change
+	CodeCurrentNeeded  Code = "current_needed"   // the current password is needed for the change
+	CodeCurrentInvalid Code = "current_password" // the current password is wrong
+
+	CodeRefreshMalformed Code = "refresh_malformed" // not a token of ours
+	CodeRefreshNotFound  Code = "refresh_not_found" // well-formed, but the session is gone
+	CodeRefreshReused    Code = "refresh_reused"    // copied token: the session has been ended
+	CodeRefreshExpired   Code = "refresh_expired"   // the session's own limits have passed
+)
+
+// Codes lists every code, for the tests that prove each surface knows all of them.
+func Codes() []Code {
+	return []Code{
+		CodeInternal, CodeUnavailable, CodeOverloaded, CodeRequestTimeout, CodeBadJSON, CodeBodyTooLarge,
+		CodeValidation, CodeBadID, CodeConflict, CodeRateLimited, CodeFeatureDisabled,
+		CodeNoAuthorization, CodeBadJWT, CodeBadSubject, CodeNotFirstParty, CodeNotAdmin, CodeTokenUserNotFound,
+		CodeSessionNotFound, CodeTokenUserBanned, CodeInsufficientAAL,
+		CodeUserNotFound, CodeUserAlreadyExists, CodeEmailExists, CodePhoneExists, CodeInvalidCredentials,
+		CodeUnsupportedGrant, CodeUserBanned, CodeEmailNotConfirmed, CodePhoneNotConfirmed,
+		CodeSignupDisabled, CodeAnonymousDisabled, CodeEmailSignupDisabled, CodePhoneSignupDisabled,
+		CodeEmailLoginDisabled, CodePhoneLoginDisabled, CodeSAMLDisabled, CodeLinkingDisabled, CodePasskeyDisabled,
+		CodeWeb3Disabled, CodeProviderUnsupported, CodeMFADisabled,
+		CodeWeakPassword, CodeSamePassword, CodeSSOManaged, CodeNoMailer, CodeReauthNeeded, CodeCurrentNeeded,
+		CodeCurrentInvalid,
+		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
+	}
+}
+
+// Error is the one error type that crosses layers. Message is for the person who
+// called, Cause for our log; Cause never reaches a caller.
+type Error struct {
+	Code       Code
+	Message    string        // may be empty: the surface then says its own sentence for Code
+	Cause      error         // logged only
+	RetryAfter time.Duration // when trying again makes sense; zero: not told
+	Reasons    []string      // machine-readable details, such as the reasons of a weak password
+}
+
+// E makes an Error with a code and a message for people.
+func E(code Code, message string) *Error { return &Error{Code: code, Message: message} }
+
+// Wrap makes an Error that keeps its cause for the log.
+func Wrap(code Code, cause error) *Error { return &Error{Code: code, Cause: cause} }
+
+// Error implements error. The text is for logs, not for callers.
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// CodeOf gives the code of err. An error that is not an [Error] is CodeInternal: what
+// we did not foresee must never be shown as if we had.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+// Errors that a store returns. A surface never sees them bare: flow and grant decide
+// what each means for the caller.
+var (
+	// ErrNotFound: no row matches.
+	ErrNotFound = errors.New("auth: not found")
+	// ErrEmailTaken: another live account has this e-mail address.
+	ErrEmailTaken = errors.New("auth: e-mail address is taken")
+	// ErrPhoneTaken: another live account has this phone number.
+	ErrPhoneTaken = errors.New("auth: phone number is taken")
+	// ErrIDTaken: the chosen id, or an identity's (provider, provider id), exists already.
+	ErrIDTaken = errors.New("auth: id is taken")
+	// ErrConflict: somebody else made this change first; read again and decide.
+	ErrConflict = errors.New("auth: changed meanwhile")
+)

@@ -1,0 +1,118 @@
+// Package store names what a database must be able to do for Cardea. The interfaces
+// that code depends on are declared by their consumers (grant.Store, flow.Store,
+// token.KeyStore, job.Store); [Store] is their union, which internal/store/sqlite and
+// internal/store/postgres implement and internal/store/storetest proves.
+//
+// Rules for every method:
+//
+//   - One method is one atomic intention: it happens whole or not at all, also when 16
+//     callers try at once. There is no Get followed by Update.
+//   - Times come from the caller; a store never asks the clock.
+//   - "No such row" is auth.ErrNotFound, a taken address auth.ErrEmailTaken or
+//     auth.ErrPhoneTaken; anything else is the driver's error, wrapped.
+//   - Text with a NUL byte or invalid UTF-8 must have been refused before it gets here.
+//   - Soft-deleted accounts do not exist for any method.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/cardea-auth/cardea/internal/auth"
+)
+
+// Store is everything.
+type Store interface {
+	Users
+	Sessions
+	Keys
+	APIKeys
+	Cleaner
+
+	// Ping answers whether the database can be reached.
+	Ping(ctx context.Context) error
+	// Close ends all connections. Calls in flight finish first.
+	Close()
+}
+
+// Users keeps accounts and their identities.
+type Users interface {
+	// UserByEmail finds the account with this lower-cased e-mail address and audience that
+	// is not managed by SSO, with identities and factors. One statement.
+	UserByEmail(ctx context.Context, email, aud string) (auth.User, error)
+	// UserByPhone does the same for a phone number.
+	UserByPhone(ctx context.Context, phone, aud string) (auth.User, error)
+	// UserByID finds an account, with identities and factors. One statement.
+	UserByID(ctx context.Context, id auth.ID) (auth.User, error)
+	// UserWithSession finds an account and tells whether the session is alive and its own.
+	// A zero session id answers Session false. One statement.
+	UserWithSession(ctx context.Context, id, session auth.ID) (auth.UserSession, error)
+	// ListUsers gives one page.
+	ListUsers(ctx context.Context, q auth.UserQuery) (auth.UserPage, error)
+	// CreateAccount inserts the user, its identities, the session (with its AMR) and the
+	// audit entries. ErrEmailTaken, ErrPhoneTaken or ErrIDTaken when one exists: of
+	// parallel calls with one address exactly one succeeds. One statement.
+	CreateAccount(ctx context.Context, a auth.NewAccount) error
+	// UpdateUser applies the patch and gives the account as it is afterwards. ErrNotFound
+	// when the account, or the session of RequireSession, does not exist.
+	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
+	// DeleteUser removes the account and everything that belongs to it.
+	DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error
+	// SoftDeleteUser keeps the row, replaces what identifies the person, empties metadata
+	// and password, sets deleted_at, and ends every session and factor.
+	SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error
+}
+
+// Sessions keeps sessions.
+type Sessions interface {
+	// StartSession inserts the session and its AMR, sets last_sign_in_at of the user and of
+	// the identity, replaces the hash if asked, and writes the audit entry. ErrNotFound when
+	// the account has gone, is soft-deleted, or is banned at Session.CreatedAt: whoever
+	// banned it meanwhile wins. One statement.
+	StartSession(ctx context.Context, s auth.SessionStart) error
+	// RotateRefresh exchanges a refresh token; see auth.RotationOutcome. ErrNotFound when the
+	// session does not exist, or when Counter is ahead of the stored one (a token from a
+	// future that a restored backup has forgotten). One statement.
+	RotateRefresh(ctx context.Context, r auth.Rotation) (auth.RotationResult, error)
+	// EndSessions signs out; the answer is the number of sessions ended. One statement.
+	EndSessions(ctx context.Context, e auth.EndSessions) (int64, error)
+}
+
+// Keys keeps the key ring.
+type Keys interface {
+	// SigningKeys gives every key, oldest first.
+	SigningKeys(ctx context.Context) ([]auth.SigningKey, error)
+	// InstallKeys inserts the first keys of a use. If that use has a current key already,
+	// nothing is inserted and the answer is ErrConflict: of many nodes that start at once,
+	// one wins, and the others read what it wrote.
+	InstallKeys(ctx context.Context, use auth.KeyUse, keys []auth.SigningKey) error
+	// RotateKeys makes the standby key of next.Use current, the current one previous, and
+	// inserts next as the new standby, in one step. ErrConflict when expectCurrent is not the
+	// current key: two operators who rotate at once rotate once.
+	RotateKeys(ctx context.Context, expectCurrent string, next auth.SigningKey, at time.Time) error
+	// RevokeKey marks a key that is neither current nor standby. ErrConflict when it is one
+	// of these, ErrNotFound when it does not exist.
+	RevokeKey(ctx context.Context, kid string, at time.Time) error
+	// ReplaceSealed stores newly sealed private parts, all or none; for the rotation of the
+	// key-encryption key. ErrNotFound when one of the kids does not exist.
+	ReplaceSealed(ctx context.Context, sealed map[string][]byte) error
+}
+
+// APIKeys keeps opaque API keys.
+type APIKeys interface {
+	CreateAPIKey(ctx context.Context, k auth.APIKey) error
+	// APIKeyByHash finds a key, revoked ones included: the caller looks at RevokedAt.
+	APIKeyByHash(ctx context.Context, hash []byte) (auth.APIKey, error)
+	// ListAPIKeys gives every key, newest first.
+	ListAPIKeys(ctx context.Context) ([]auth.APIKey, error)
+	// RevokeAPIKey is idempotent: the first time stays. ErrNotFound for an unknown id.
+	RevokeAPIKey(ctx context.Context, id auth.ID, at time.Time) error
+}
+
+// Cleaner removes what has ended, so that tables stay flat under a constant load.
+type Cleaner interface {
+	// DeleteEndedSessions removes at most limit sessions that ended: not_after before
+	// endedBefore, or (when not zero) created before createdBefore, or (when not zero) last
+	// refreshed or created before idleBefore. The answer is the number removed.
+	DeleteEndedSessions(ctx context.Context, endedBefore, createdBefore, idleBefore time.Time, limit int) (int64, error)
+}
