@@ -60,6 +60,7 @@ const (
 	CodeWeakPassword   Code = "weak_password" // Reasons says why
 	CodeSamePassword   Code = "same_password"
 	CodeSSOManaged     Code = "sso_managed"
+	CodeNeedsAddress   Code = "needs_address"    // an anonymous account needs an address before a password
 	CodeNoMailer       Code = "no_mailer"        // the change needs a message that can't be sent
 	CodeReauthNeeded   Code = "reauth_needed"    // a nonce is needed for the change
 	CodeCurrentNeeded  Code = "current_needed"   // the current password is needed for the change
@@ -83,7 +84,7 @@ func Codes() []Code {
 		CodeSignupDisabled, CodeAnonymousDisabled, CodeEmailSignupDisabled, CodePhoneSignupDisabled,
 		CodeEmailLoginDisabled, CodePhoneLoginDisabled, CodeSAMLDisabled, CodeLinkingDisabled, CodePasskeyDisabled,
 		CodeWeb3Disabled, CodeProviderUnsupported, CodeMFADisabled,
-		CodeWeakPassword, CodeSamePassword, CodeSSOManaged, CodeNoMailer, CodeReauthNeeded, CodeCurrentNeeded,
+		CodeWeakPassword, CodeSamePassword, CodeSSOManaged, CodeNeedsAddress, CodeNoMailer, CodeReauthNeeded, CodeCurrentNeeded,
 		CodeCurrentInvalid,
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 	}

@@ -19,8 +19,9 @@ const (
 const maxEmail = 254
 
 // NormalizeEmail trims and lower-cases an address and refuses what is not one: display
-// names, comments, control characters, quoted local parts, and hosts without a dot
-// would all give one mailbox several spellings, or put a header into a mail.
+// names, comments, control characters and quoted local parts would give one mailbox
+// several spellings, or put a header into a mail. A host without a dot is allowed, as
+// GoTrue allows it: intranets have them.
 func NormalizeEmail(s string) (string, error) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	at := strings.LastIndexByte(s, '@')
@@ -40,13 +41,9 @@ func NormalizeEmail(s string) (string, error) {
 	return s, nil
 }
 
-// plausibleHost wants at least two non-empty labels of at most 63 bytes (RFC 1035 §2.3.4).
+// plausibleHost wants non-empty labels of at most 63 bytes (RFC 1035 §2.3.4).
 func plausibleHost(host string) bool {
-	labels := strings.Split(host, ".")
-	if len(labels) < 2 {
-		return false
-	}
-	for _, l := range labels {
+	for l := range strings.SplitSeq(host, ".") {
 		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
 			return false
 		}

@@ -154,3 +154,20 @@ type Session struct {
 	Counter int64
 	Parent  int64
 }
+
+// NewSession is the session that a first proof begins: its first refresh token has
+// number 0 and no parent.
+func NewSession(id, user ID, method string, at time.Time, meta Meta) Session {
+	return Session{
+		ID: id, UserID: user, AAL: AAL1, AMR: []AMR{{Method: method, At: at}},
+		UserAgent: meta.UserAgent, IP: meta.IP, CreatedAt: at, UpdatedAt: at, Parent: -1,
+	}
+}
+
+// Username is how audit entries name the account: the phone number wins, as in GoTrue.
+func (u *User) Username() string {
+	if u.Phone != "" {
+		return u.Phone
+	}
+	return u.Email
+}

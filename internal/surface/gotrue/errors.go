@@ -1,0 +1,172 @@
+package gotrue
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/web"
+)
+
+// apiVersion is the version from which on errors have the newer shape. It is a calendar
+// date in the request header and, on errors only, in the answer's.
+const (
+	versionHeader = "X-Supabase-Api-Version"
+	apiVersion    = "2024-01-01"
+)
+
+// Codes of this surface only: the domain has no routes.
+const (
+	codeNoRoute   auth.Code = "no_route"
+	codeBadMethod auth.Code = "bad_method"
+)
+
+var (
+	errNoRoute   = auth.E(codeNoRoute, "")
+	errBadMethod = auth.E(codeBadMethod, "")
+)
+
+// wire is how a code looks outside.
+type wire struct {
+	status  int
+	code    string
+	message string // used when the error has none of its own
+}
+
+// wireOf is the one table from the domain's codes to GoTrue's; statuses, codes and
+// sentences are those that Supabase's clients and their tests match on.
+func wireOf(c auth.Code) (wire, bool) {
+	w, ok := wireTable[c]
+	return w, ok
+}
+
+//nolint:gochecknoglobals // a constant table; Go has no constant maps
+var wireTable = map[auth.Code]wire{
+	codeNoRoute:   {404, "not_found", "There is no such route"},
+	codeBadMethod: {405, "method_not_allowed", "This route does not have this method"},
+
+	auth.CodeInternal:        {500, "unexpected_failure", "Unexpected failure, please check server logs for more information"},
+	auth.CodeUnavailable:     {503, "unexpected_failure", "The service is not available right now, please try again"},
+	auth.CodeOverloaded:      {429, "over_request_rate_limit", "Too many sign-ins at once, please try again in a moment"},
+	auth.CodeRequestTimeout:  {504, "request_timeout", "Request took too long to process"},
+	auth.CodeBadJSON:         {400, "bad_json", "Could not parse request body as JSON"},
+	auth.CodeBodyTooLarge:    {413, "request_entity_too_large", "Request body is too large"},
+	auth.CodeValidation:      {400, "validation_failed", "The request is not valid"},
+	auth.CodeBadID:           {404, "validation_failed", "user_id must be an UUID"},
+	auth.CodeConflict:        {409, "conflict", "The request lost against another one, please try again"},
+	auth.CodeRateLimited:     {429, "over_request_rate_limit", "Request rate limit reached"},
+	auth.CodeFeatureDisabled: {404, "feature_disabled", "This feature is not available on this server"},
+
+	auth.CodeNoAuthorization:   {401, "no_authorization", "This endpoint requires a valid Bearer token"},
+	auth.CodeBadJWT:            {403, "bad_jwt", "invalid JWT: unable to parse or verify signature"},
+	auth.CodeBadSubject:        {400, "bad_jwt", "invalid claim: sub claim must be a UUID"},
+	auth.CodeNotFirstParty:     {403, "bad_jwt", "invalid JWT: a token of an OAuth client can't manage the account"},
+	auth.CodeNotAdmin:          {403, "not_admin", "User not allowed"},
+	auth.CodeTokenUserNotFound: {403, "user_not_found", "User from sub claim in JWT does not exist"},
+	auth.CodeSessionNotFound:   {403, "session_not_found", "Session from session_id claim in JWT does not exist"},
+	auth.CodeTokenUserBanned:   {403, "user_banned", "User is banned"},
+	auth.CodeInsufficientAAL: {401, "insufficient_aal",
+		"AAL2 session is required to update email or password when MFA is enabled."},
+
+	auth.CodeUserNotFound:       {404, "user_not_found", "User not found"},
+	auth.CodeUserAlreadyExists:  {422, "user_already_exists", "User already registered"},
+	auth.CodeEmailExists:        {422, "email_exists", "A user with this email address has already been registered"},
+	auth.CodePhoneExists:        {422, "phone_exists", "A user with this phone number has already been registered"},
+	auth.CodeInvalidCredentials: {400, "invalid_credentials", "Invalid login credentials"},
+	auth.CodeUnsupportedGrant:   {400, "invalid_credentials", "unsupported_grant_type"},
+	auth.CodeUserBanned:         {400, "user_banned", "User is banned"},
+	auth.CodeEmailNotConfirmed:  {400, "email_not_confirmed", "Email not confirmed"},
+	auth.CodePhoneNotConfirmed:  {400, "phone_not_confirmed", "Phone not confirmed"},
+
+	auth.CodeSignupDisabled:      {422, "signup_disabled", "Signups not allowed for this instance"},
+	auth.CodeAnonymousDisabled:   {422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled"},
+	auth.CodeEmailSignupDisabled: {400, "email_provider_disabled", "Email signups are disabled"},
+	auth.CodePhoneSignupDisabled: {400, "phone_provider_disabled", "Phone signups are disabled"},
+	auth.CodeEmailLoginDisabled:  {422, "email_provider_disabled", "Email logins are disabled"},
+	auth.CodePhoneLoginDisabled:  {422, "phone_provider_disabled", "Phone logins are disabled"},
+	auth.CodeSAMLDisabled:        {404, "saml_provider_disabled", "SAML 2.0 is disabled"},
+	auth.CodeLinkingDisabled:     {404, "manual_linking_disabled", "Manual linking is disabled"},
+	auth.CodePasskeyDisabled:     {404, "passkey_disabled", "Passkeys are disabled"},
+	auth.CodeWeb3Disabled:        {422, "web3_provider_disabled", "Web3 provider is disabled"},
+	auth.CodeProviderUnsupported: {400, "validation_failed", "Unsupported provider: provider is not enabled"},
+	auth.CodeMFADisabled:         {422, "mfa_totp_enroll_not_enabled", "MFA enroll is disabled for TOTP"},
+
+	auth.CodeWeakPassword: {422, "weak_password", "Password is too weak"},
+	auth.CodeSamePassword: {422, "same_password", "New password should be different from the old password."},
+	auth.CodeSSOManaged:   {422, "user_sso_managed", "Cannot update email, phone, or password of an SSO managed user"},
+	auth.CodeNeedsAddress: {422, "validation_failed",
+		"Updating password of an anonymous user without an email or phone is not allowed"},
+	auth.CodeNoMailer:       {404, "feature_disabled", "This change needs a message, which this server can't send yet"},
+	auth.CodeReauthNeeded:   {400, "reauthentication_needed", "Password update requires reauthentication"},
+	auth.CodeCurrentNeeded:  {400, "current_password_required", "Current password required when setting new password."},
+	auth.CodeCurrentInvalid: {400, "current_password_invalid", "Current password invalid"},
+
+	auth.CodeRefreshMalformed: {400, "validation_failed", "Refresh token is not valid"},
+	auth.CodeRefreshNotFound:  {400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"},
+	auth.CodeRefreshReused:    {400, "refresh_token_already_used", "Invalid Refresh Token: Already Used"},
+	auth.CodeRefreshExpired:   {400, "session_expired", "Invalid Refresh Token: Session Expired"},
+}
+
+// weakReasons is the member that tells why a password was refused.
+type weakReasons struct {
+	Message string   `json:"message,omitempty"`
+	Reasons []string `json:"reasons"`
+}
+
+// writeError answers with one of GoTrue's two shapes. Clients that send the version header
+// get {code, message} with a string code; the others {code, error_code, msg} with the
+// status as code.
+func (s *surface) writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
+	out, ok := wireOf(e.Code)
+	if !ok {
+		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
+	}
+	message := out.message
+	if e.Message != "" && out.status < 500 {
+		message = e.Message
+	}
+	h := w.Header()
+	h.Set("X-Sb-Error-Code", out.code)
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	if out.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	var weak *weakReasons
+	if e.Code == auth.CodeWeakPassword {
+		weak = &weakReasons{Reasons: e.Reasons}
+	}
+	if newShape(r) {
+		h.Set(versionHeader, apiVersion)
+		_ = web.WriteJSON(w, out.status, struct { //nolint:errcheck // strings only
+			Code    string       `json:"code"`
+			Message string       `json:"message"`
+			Weak    *weakReasons `json:"weak_password,omitempty"`
+		}{out.code, message, weak})
+		return
+	}
+	id := ""
+	if ev := web.EventFrom(r.Context()); ev != nil && out.status >= 500 {
+		id = ev.RequestID
+	}
+	_ = web.WriteJSON(w, out.status, struct { //nolint:errcheck // strings only
+		Code  int          `json:"code"`
+		Error string       `json:"error_code"`
+		Msg   string       `json:"msg"`
+		ID    string       `json:"error_id,omitempty"`
+		Weak  *weakReasons `json:"weak_password,omitempty"`
+	}{out.status, out.code, message, id, weak})
+}
+
+// newShape reports whether the client knows the newer error shape.
+func newShape(r *http.Request) bool {
+	v, err := time.Parse(time.DateOnly, r.Header.Get(versionHeader))
+	if err != nil {
+		return false
+	}
+	since, _ := time.Parse(time.DateOnly, apiVersion) //nolint:errcheck // a constant
+	return !v.Before(since)
+}

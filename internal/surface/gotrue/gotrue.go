@@ -1,0 +1,156 @@
+// Package gotrue speaks the wire contract of Supabase Auth (GoTrue), so that an unmodified
+// @supabase/supabase-js works against Cardea. It translates: paths, field names, statuses
+// and sentences are here, rules are in flow and grant.
+//
+// Routes, below /auth/v1 (and below / behind a gateway that strips the prefix):
+//
+//	POST   /signup                        a new account: e-mail, phone or anonymous
+//	POST   /token?grant_type=             password, refresh_token
+//	GET    /user                          the caller's account
+//	PUT    /user                          change it
+//	POST   /logout?scope=                 global, local, others
+//	GET    /settings  /health             what is on; liveness
+//	GET    /.well-known/jwks.json         public keys
+//	GET    /admin/users                   list
+//	POST   /admin/users                   create
+//	GET    /admin/users/{id}              read
+//	PUT    /admin/users/{id}              change, ban
+//	DELETE /admin/users/{id}              delete, softly if asked
+//	GET    /admin/users/{id}/factors      second factors
+//
+// Routes of GoTrue that are switched off or not built yet are in gates.go: each answers
+// with a code that says so.
+package gotrue
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardea-auth/cardea"
+	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/flow"
+	"github.com/cardea-auth/cardea/internal/grant"
+	"github.com/cardea-auth/cardea/internal/web"
+)
+
+// Verifier checks access tokens.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (*cardea.Principal, error)
+}
+
+// APIKeys recognises anon and service_role keys.
+type APIKeys interface {
+	// Resolve gives the database role of an API key. ok is false when the credential is not
+	// an API key at all; an API key that is unknown, revoked or expired is an error.
+	Resolve(ctx context.Context, credential string) (role string, ok bool, err error)
+}
+
+// KeySet gives the public keys as a JWK set (RFC 7517 §5) with an entity tag.
+type KeySet interface {
+	JWKS() (body []byte, etag string)
+}
+
+// Config wires the surface.
+type Config struct {
+	Accounts   *flow.Accounts
+	Admin      *flow.Admin
+	Grants     *grant.Pipeline
+	Verifier   Verifier
+	APIKeys    APIKeys
+	Keys       KeySet
+	AdminRoles []string // role claims that may use /admin
+	Settings   Settings
+	Version    string
+	Now        func() time.Time
+}
+
+// Settings is what GET /settings tells.
+type Settings struct {
+	SignupDisabled   bool
+	EmailEnabled     bool
+	PhoneEnabled     bool
+	AnonymousEnabled bool
+	EmailAutoconfirm bool
+	PhoneAutoconfirm bool
+}
+
+type surface struct{ c Config }
+
+// route is one path with its methods.
+type route struct {
+	path    string
+	methods map[string]web.HandlerFunc
+}
+
+// Handler serves the surface; the prefix has been stripped.
+func Handler(c Config) http.Handler {
+	s := &surface{c}
+	mux := http.NewServeMux()
+	for _, r := range slices.Concat(s.routes(), gates()) {
+		h := s.dispatch(r)
+		mux.Handle(r.path, h)
+		if !strings.HasSuffix(r.path, "}") && !strings.HasSuffix(r.path, "/") {
+			mux.Handle(r.path+"/{$}", h) // GoTrue tolerates a trailing slash
+		}
+	}
+	mux.Handle("/", web.Handle(func(http.ResponseWriter, *http.Request) error { return errNoRoute }, s.writeError))
+	return mux
+}
+
+func (s *surface) routes() []route {
+	type m = map[string]web.HandlerFunc
+	return []route{
+		{"/signup", m{"POST": s.signUp}},
+		{"/token", m{"POST": s.token}},
+		{"/user", m{"GET": s.getUser, "PUT": s.putUser}},
+		{"/logout", m{"POST": s.logout}},
+		{"/settings", m{"GET": s.settings}},
+		{"/health", m{"GET": s.health}},
+		{"/.well-known/jwks.json", m{"GET": s.jwks}},
+		{"/admin/users", m{"GET": s.adminList, "POST": s.adminCreate}},
+		{"/admin/users/{id}", m{"GET": s.adminGet, "PUT": s.adminUpdate, "DELETE": s.adminDelete}},
+		{"/admin/users/{id}/factors", m{"GET": s.adminFactors}},
+	}
+}
+
+// dispatch picks the handler by method. HEAD is answered as GET; a method that the path
+// does not have is 405 with the Allow header (RFC 9110 §15.5.6).
+func (s *surface) dispatch(r route) http.Handler {
+	handlers := map[string]http.Handler{}
+	var allow []string
+	for method, h := range r.methods {
+		handlers[method] = web.Handle(h, s.writeError)
+		allow = append(allow, method)
+		if method == http.MethodGet {
+			handlers[http.MethodHead] = handlers[method]
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	allowed := strings.Join(allow, ", ")
+	wrong := web.Handle(func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", allowed)
+		return errBadMethod
+	}, s.writeError)
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if ev := web.EventFrom(req.Context()); ev != nil {
+			ev.Route = r.path
+		}
+		if h, ok := handlers[req.Method]; ok {
+			h.ServeHTTP(w, req)
+			return
+		}
+		wrong.ServeHTTP(w, req)
+	})
+}
+
+// audience is the audience that a request asks for; "" leaves it to the configuration.
+func audience(r *http.Request) string {
+	if aud := r.Header.Get("X-Jwt-Aud"); auth.CleanText(aud) && len(aud) < 64 {
+		return aud
+	}
+	return ""
+}
