@@ -1,0 +1,131 @@
+# Cardea. `make help` lists the targets.
+#
+# Go is the only thing that has to be there; scripts/setup.sh installs or names the rest.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+GO        ?= go
+BENCH     ?= .
+BENCHTIME ?= 1x
+FUZZTIME  ?= 10s
+PKG       ?= ./...
+MAX_MB    := 35
+
+# Where concurrency matters. The race detector costs a second build of everything, so the
+# pure packages are left out.
+RACE := . ./internal/store/... ./internal/token/... ./internal/password/... ./internal/server/...
+
+# Node that setup.sh may have fetched for an old distribution.
+export PATH := $(CURDIR)/bin/node:$(PATH)
+
+LINT_MODULE := tools/lint/go.mod
+LINT        := bin/golangci-lint
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables: BENCH=regexp BENCHTIME=%s FUZZTIME=%s PKG=%s CARDEA_TEST_DATABASE_URL=postgres://...\n' \
+		'$(BENCHTIME)' '$(FUZZTIME)' '$(PKG)'
+
+.PHONY: run
+run: ## start a development server: SQLite, loopback, no setup
+	$(GO) run ./cmd/cardea dev
+
+.PHONY: build
+build: ## build bin/cardea as it is released: static, stripped
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/cardea ./cmd/cardea
+
+.PHONY: setup
+setup: ## check and install what the tests need
+	@scripts/setup.sh
+
+# ---- tests
+
+.PHONY: test
+test: setup vet test-go test-race test-load test-interop ## every test, on SQLite and PostgreSQL; nothing is skipped
+	@echo 'make test: all passed'
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: test-go
+test-go: ## the Go tests, seeds of the fuzz targets included
+	CARDEA_REQUIRE_POSTGRES=1 $(GO) test $(PKG)
+
+.PHONY: test-race
+test-race: ## the packages with concurrency, under the race detector
+	CARDEA_REQUIRE_POSTGRES=1 CGO_ENABLED=1 $(GO) test -race $(RACE)
+
+.PHONY: test-load
+test-load: ## the load tool for one second, to see that it works
+	test/load/smoke.sh
+
+.PHONY: test-interop
+test-interop: ## real npm clients against the real binary, on both databases
+	test/interop/run.sh
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	GO='$(GO)' scripts/fuzz.sh '$(FUZZTIME)'
+
+.PHONY: bench
+bench: setup ## benchmarks matching BENCH, BENCHTIME each, with allocations
+	CARDEA_REQUIRE_POSTGRES=1 $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem $(PKG)
+
+# ---- the gate
+
+.PHONY: check
+check: check-fmt vet lint check-arch check-tidy check-generated check-build ## everything but the tests; offline once the tools are built
+	@echo 'make check: all passed'
+
+.PHONY: check-fmt
+check-fmt:
+	@bad=$$(git ls-files -z --cached --others --exclude-standard -- '*.go' | xargs -0 ls -d 2>/dev/null | xargs gofmt -l); \
+	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint with .golangci.yml
+	$(LINT) run ./...
+
+# Built once, without cgo, from its own module so that go.mod stays small. Takes minutes.
+$(LINT): $(LINT_MODULE)
+	@echo 'building golangci-lint (once, about three minutes)'
+	@mkdir -p bin
+	cd $(dir $(LINT_MODULE)) && CGO_ENABLED=0 $(GO) build -o $(CURDIR)/$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: check-arch
+check-arch: ## the rules of the house: arch_*_test.go, docs_test.go
+	$(GO) test -count=1 .
+
+.PHONY: check-tidy
+check-tidy:
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: check-generated
+check-generated:
+	@GO='$(GO)' scripts/check-generated.sh
+
+.PHONY: check-build
+check-build: build
+	CGO_ENABLED=0 $(GO) build ./...
+	@size=$$(wc -c < bin/cardea); echo "bin/cardea: $$((size / 1024)) KiB stripped, at most $(MAX_MB) MiB"; \
+	[ "$$size" -le $$(($(MAX_MB) * 1024 * 1024)) ] || { echo 'bin/cardea is too large'; exit 1; }
+
+# ---- the rest
+
+.PHONY: fmt
+fmt: ## format the Go code
+	gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs ls -d 2>/dev/null)
+
+.PHONY: generate
+generate: ## write generated files anew
+	$(GO) generate ./...
+
+.PHONY: clean
+clean: ## remove what was built; the data of `make run` stays
+	rm -rf bin test/interop/node_modules

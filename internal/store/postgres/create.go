@@ -1,0 +1,139 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/cardea-auth/cardea/internal/auth"
+)
+
+// insertSession is a part of statements: it inserts a session and its methods for the
+// row of u, which says whether there may be one. Parameters $1 to $12 are those of
+// [sessionArgs]; no row is inserted when $1 is NULL.
+const insertSession = `
+s AS (
+	INSERT INTO auth.sessions (id, user_id, created_at, updated_at, aal, not_after, refreshed_at, user_agent, ip,
+		refresh_token_counter, refresh_token_parent)
+	SELECT $1::uuid, u.id, $2::timestamptz, $3::timestamptz, nullif($4::text, '')::auth.aal_level, $5::timestamptz,
+		$6::timestamptz AT TIME ZONE 'utc', nullif($7::text, ''), nullif($8::text, '')::inet, $9::bigint, $10::bigint
+	FROM u WHERE $1::uuid IS NOT NULL
+	RETURNING id
+), m AS (
+	INSERT INTO auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+	SELECT gen_random_uuid(), s.id, c.at, c.at, c.method FROM s, unnest($11::text[], $12::timestamptz[]) AS c (method, at)
+)`
+
+// sessionArgs gives the parameters of insertSession.
+func sessionArgs(s *auth.Session) []any {
+	if s == nil {
+		s = &auth.Session{}
+	}
+	methods := make([]string, len(s.AMR))
+	times := make([]pgtype.Timestamptz, len(s.AMR))
+	for i, a := range s.AMR {
+		methods[i], times[i] = a.Method, timestamp(a.At)
+	}
+	return []any{
+		uuid(s.ID), timestamp(s.CreatedAt), timestamp(s.UpdatedAt), s.AAL, timestamp(s.NotAfter), timestamp(s.RefreshedAt),
+		s.UserAgent, s.IP, s.Counter, s.Parent, methods, times,
+	}
+}
+
+// insertAudit is a part of statements: it inserts the entries of [auditArgs], in
+// parameters $13 to $16, when u has a row.
+const insertAudit = `
+a AS (
+	INSERT INTO auth.audit_log_entries (instance_id, id, created_at, payload, ip_address)
+	SELECT '00000000-0000-0000-0000-000000000000', e.id, e.at, e.payload::json, e.ip
+	FROM u, unnest($13::uuid[], $14::timestamptz[], $15::text[], $16::text[]) AS e (id, at, payload, ip)
+)`
+
+// auditArgs gives the columns of audit entries.
+func auditArgs(entries ...auth.AuditEntry) []any {
+	ids := make([]pgtype.UUID, len(entries))
+	times := make([]pgtype.Timestamptz, len(entries))
+	payloads := make([]string, len(entries))
+	ips := make([]string, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		ids[i], times[i], payloads[i], ips[i] = uuid(e.ID), timestamp(e.At), string(e.Payload()), e.IP
+	}
+	return []any{ids, times, payloads, ips}
+}
+
+// createAccount leaves a taken address to ON CONFLICT rather than to an error, as the
+// error would write the address to the server's log.
+const createAccount = `
+WITH u AS (
+	INSERT INTO auth.users (instance_id, id, aud, role, email, phone, encrypted_password, email_confirmed_at,
+		phone_confirmed_at, invited_at, confirmation_sent_at, recovery_sent_at, email_change, email_change_sent_at,
+		phone_change, phone_change_sent_at, reauthentication_sent_at, last_sign_in_at, raw_app_meta_data,
+		raw_user_meta_data, is_sso_user, is_anonymous, banned_until, created_at, updated_at)
+	VALUES ('00000000-0000-0000-0000-000000000000', $17, $18, $19, nullif($20, ''), nullif($21, ''), $22, $23, $24, $25,
+		$26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)
+	ON CONFLICT DO NOTHING
+	RETURNING id
+), i AS (
+	INSERT INTO auth.identities (id, user_id, provider, provider_id, identity_data, last_sign_in_at, created_at, updated_at)
+	SELECT n.id, u.id, n.provider, n.provider_id, n.data::jsonb, n.last_sign_in_at, n.created_at, n.updated_at
+	FROM u, unnest($41::uuid[], $42::text[], $43::text[], $44::text[], $45::timestamptz[], $46::timestamptz[],
+		$47::timestamptz[]) AS n (id, provider, provider_id, data, last_sign_in_at, created_at, updated_at)
+),` + insertSession + `,` + insertAudit + `
+SELECT count(*) FROM u`
+
+// takenBy finds out what was in the way. Soft-deleted accounts keep their id.
+const takenBy = `
+SELECT EXISTS (SELECT FROM auth.users WHERE email = $2 AND is_sso_user = false AND NOT $4::boolean),
+	EXISTS (SELECT FROM auth.users WHERE phone = $3),
+	EXISTS (SELECT FROM auth.users WHERE id = $1)`
+
+// CreateAccount implements store.Users.
+func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
+	u := &a.User
+	args := append(sessionArgs(a.Session), auditArgs(a.Audit...)...)
+	args = append(args, uuid(u.ID), u.Aud, u.Role, u.Email, u.Phone, u.PasswordHash, timestamp(u.EmailConfirmedAt),
+		timestamp(u.PhoneConfirmedAt), timestamp(u.InvitedAt), timestamp(u.ConfirmationSentAt), timestamp(u.RecoverySentAt),
+		u.EmailChange, timestamp(u.EmailChangeSentAt), u.PhoneChange, timestamp(u.PhoneChangeSentAt),
+		timestamp(u.ReauthenticationSentAt), timestamp(u.LastSignInAt), document(u.AppMetadata),
+		document(u.UserMetadata), u.IsSSO, u.IsAnonymous, timestamp(u.BannedUntil), timestamp(u.CreatedAt), timestamp(u.UpdatedAt))
+	args = append(args, identityArgs(u.Identities)...)
+
+	// What was in the way may have gone when we look for it: then it is no longer in the way.
+	for range 3 {
+		var inserted int64
+		if err := s.pool.QueryRow(ctx, createAccount, args...).Scan(&inserted); err != nil {
+			return storeError("create account", err)
+		}
+		if inserted == 1 {
+			return nil
+		}
+		var email, phone, id bool
+		if err := s.pool.QueryRow(ctx, takenBy, uuid(u.ID), u.Email, u.Phone, u.IsSSO).Scan(&email, &phone, &id); err != nil {
+			return storeError("create account", err)
+		}
+		switch {
+		case email:
+			return auth.ErrEmailTaken
+		case phone:
+			return auth.ErrPhoneTaken
+		case id:
+			return auth.ErrIDTaken
+		}
+	}
+	return fmt.Errorf("postgres: create account: %w", auth.ErrConflict)
+}
+
+// identityArgs gives the columns of identities.
+func identityArgs(list []auth.Identity) []any {
+	ids := make([]pgtype.UUID, len(list))
+	providers, subjects, data := make([]string, len(list)), make([]string, len(list)), make([]string, len(list))
+	signedIn, created, updated := make([]pgtype.Timestamptz, len(list)), make([]pgtype.Timestamptz, len(list)), make([]pgtype.Timestamptz, len(list))
+	for n := range list {
+		i := &list[n]
+		ids[n], providers[n], subjects[n], data[n] = uuid(i.ID), i.Provider, i.ProviderID, string(document(i.Data))
+		signedIn[n], created[n], updated[n] = timestamp(i.LastSignInAt), timestamp(i.CreatedAt), timestamp(i.UpdatedAt)
+	}
+	return []any{ids, providers, subjects, data, signedIn, created, updated}
+}

@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/cardea-auth/cardea/internal/auth"
+)
+
+// deleteUser leaves identities, sessions and factors to the foreign keys, also those of
+// the application's own tables.
+const deleteUser = `
+WITH u AS (
+	DELETE FROM auth.users WHERE id = $5 AND deleted_at IS NULL RETURNING id
+), ` + endAudit + `
+SELECT count(*) FROM u`
+
+// DeleteUser implements store.Users.
+func (s *Store) DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
+	var found int64
+	if err := s.pool.QueryRow(ctx, deleteUser, append(auditArgs(audit), uuid(id))...).Scan(&found); err != nil {
+		return storeError("delete user", err)
+	}
+	if found == 0 {
+		return auth.ErrNotFound
+	}
+	return nil
+}
+
+// A soft deletion is a batch like an update. Whatever could be used to get in again, or
+// says who it was, goes: also what waits for proof, and the tokens of its messages.
+const (
+	softDeleteUser = `
+UPDATE auth.users SET deleted_at = $2, updated_at = $2, email = nullif($3::text, ''), phone = nullif($4::text, ''),
+	encrypted_password = '', raw_app_meta_data = '{}', raw_user_meta_data = '{}',
+	email_change = '', phone_change = '', confirmation_token = '', recovery_token = '', email_change_token_new = '',
+	email_change_token_current = '', phone_change_token = '', reauthentication_token = ''
+WHERE id = $1 AND deleted_at IS NULL`
+
+	// softDeleteIdentities also removes what was linked after the caller had looked: there
+	// is no replacement for it, and it must not stay.
+	softDeleteIdentities = `
+WITH n AS (
+	SELECT * FROM unnest($2::uuid[], $3::text[]) AS n (id, provider_id)
+), gone AS (
+	DELETE FROM auth.identities WHERE user_id = $1 AND NOT EXISTS (SELECT FROM n WHERE n.id = identities.id) AND ` + changed + `
+)
+UPDATE auth.identities i SET provider_id = n.provider_id, identity_data = '{}', updated_at = $4
+FROM n WHERE i.id = n.id AND i.user_id = $1 AND ` + changed
+
+	deleteFactors = `DELETE FROM auth.mfa_factors WHERE user_id = $1 AND ` + changed
+)
+
+// SoftDeleteUser implements store.Users.
+func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error {
+	ids, replacements := make([]pgtype.UUID, 0, len(d.ProviderIDs)), make([]string, 0, len(d.ProviderIDs))
+	for identity, replacement := range d.ProviderIDs {
+		ids, replacements = append(ids, uuid(identity)), append(replacements, replacement)
+	}
+	key, at := uuid(id), timestamp(d.At)
+	var (
+		b     pgx.Batch
+		found bool
+	)
+	b.Queue(lockUser, key)
+	b.Queue(softDeleteUser, key, at, d.Email, d.Phone).Exec(func(tag pgconn.CommandTag) error {
+		found = tag.RowsAffected() == 1
+		return nil
+	})
+	b.Queue(softDeleteIdentities, key, ids, replacements, at)
+	b.Queue(revokeAll, key)
+	b.Queue(deleteFactors, key)
+	b.Queue(auditChange, append([]any{key}, auditArgs(d.Audit)...)...)
+	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
+		return storeError("soft-delete user", err)
+	}
+	if !found {
+		return auth.ErrNotFound
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package cardea
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Verifier checks access tokens. Make one with [NewVerifier] and share it: it is safe
+// for use by many goroutines, and holds the keys and the cache.
+type Verifier struct {
+	issuers         map[string]*issuer
+	leeway          time.Duration
+	maxLifetime     time.Duration
+	maxTokenSize    int
+	cache           *tokenCache // nil: switched off
+	now             func() time.Time
+	encode          ErrorEncoder
+	onAuthenticated func(context.Context, *Principal)
+	onDenied        func(context.Context, Denial)
+}
+
+// NewVerifier checks the configuration and lists every problem in one error. It makes
+// no network call: keys are fetched when the first token needs them.
+func NewVerifier(c Config) (*Verifier, error) {
+	problems := c.problems()
+	c = c.withDefaults()
+	v := &Verifier{
+		issuers: make(map[string]*issuer, len(c.Issuers)), leeway: c.Leeway, maxLifetime: c.MaxLifetime,
+		maxTokenSize: c.MaxTokenSize, now: c.Now, encode: c.ErrorEncoder,
+		onAuthenticated: c.OnAuthenticated, onDenied: c.OnDenied,
+	}
+	for _, i := range c.Issuers {
+		built, wrong := i.build(c)
+		if _, twice := v.issuers[i.URL]; twice {
+			wrong = append(wrong, fmt.Errorf("issuer %q: configured twice", i.URL))
+		}
+		problems = append(problems, wrong...)
+		v.issuers[i.URL] = built
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("cardea: invalid configuration: %w", errors.Join(problems...))
+	}
+	if c.CacheTTL > 0 {
+		v.cache = newTokenCache(c.CacheSize, c.CacheTTL)
+	}
+	return v, nil
+}
+
+// Verify says who a token speaks for. Every error is an *[Error].
+//
+// It checks, in this order, and stops at the first failure:
+//
+//  1. size: TOKEN_TOO_LARGE
+//  2. three non-empty parts: INVALID_TOKEN_STRUCTURE; strict base64url: INVALID_BASE64_ENCODING
+//  3. header: a JSON object with unique names: INVALID_TOKEN_HEADER; no crit, b64, jku,
+//     x5u, jwk, x5c, cty: UNSUPPORTED_TOKEN_HEADER; typ absent, JWT or at+jwt: INVALID_TOKEN_TYPE
+//  4. alg: one that this package knows: UNSUPPORTED_ALGORITHM; never none: ALGORITHM_NOT_ALLOWED
+//  5. kid: short and plain: INVALID_KEY_ID
+//  6. payload: a JSON object with unique names: INVALID_TOKEN_PAYLOAD
+//  7. iss: MISSING_ISSUER, INVALID_ISSUER; alg allowed for this issuer: ALGORITHM_NOT_ALLOWED
+//  8. key: MISSING_KEY_ID, SIGNING_KEY_NOT_FOUND, AUTH_PROVIDER_UNREACHABLE; of the
+//     header's algorithm: KEY_ALGORITHM_MISMATCH
+//  9. signature: INVALID_SIGNATURE
+//  10. aud: MISSING_AUDIENCE, INVALID_AUDIENCE; exp: MISSING_EXPIRATION, TOKEN_EXPIRED;
+//     nbf, iat: TOKEN_NOT_YET_VALID, MISSING_ISSUED_AT; lifetime: EXPIRATION_TOO_LONG;
+//     sub: INVALID_SUBJECT
+//  11. not an ID token or logout token: INVALID_TOKEN_TYPE; types of the other claims: INVALID_CLAIM
+//
+// When the keys can't be had (8), steps 10 and 11 are done first: a token that would be
+// refused in any case is refused as such, and only a token that only its key could
+// decide about gives AUTH_PROVIDER_UNREACHABLE.
+//
+// A token that passed is remembered for Config.CacheTTL, so a revocation at the issuer
+// is seen that much later, or with [Verifier.EvictSession] and its kin at once.
+func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
+	p, failure := v.verify(ctx, token)
+	if failure != nil {
+		return nil, failure
+	}
+	return p, nil
+}
+
+func (v *Verifier) verify(ctx context.Context, token string) (*Principal, *Error) {
+	if len(token) > v.maxTokenSize {
+		return nil, NewError(CodeTokenTooLarge, nil)
+	}
+	if v.cache == nil {
+		return v.verifyFully(ctx, token)
+	}
+	key := sha256.Sum256([]byte(token))
+	if p := v.cache.get(&key, v.now()); p != nil {
+		return p, nil
+	}
+	generation := v.cache.generation.Load()
+	p, failure := v.verifyFully(ctx, token)
+	if failure != nil {
+		return nil, failure
+	}
+	v.cache.put(generation, &key, p, v.now())
+	return p, nil
+}
+
+func (v *Verifier) verifyFully(ctx context.Context, token string) (*Principal, *Error) {
+	t, failure := parseJWS(token)
+	if failure != nil {
+		return nil, failure
+	}
+	p := &Principal{claims: t.payload}
+	iss, failure := v.findIssuer(t, p)
+	if failure != nil {
+		return nil, failure
+	}
+	if failure := iss.checkSignature(ctx, t); failure != nil {
+		if failure.Code == CodeProviderUnreachable || failure.Code == CodeProviderError {
+			if sure := v.checkClaims(t.claims, iss, v.now(), p); sure != nil {
+				return nil, sure
+			}
+		}
+		return nil, failure
+	}
+	// The clock is read after the keys were fetched, which may have taken a while.
+	if failure := v.checkClaims(t.claims, iss, v.now(), p); failure != nil {
+		return nil, failure
+	}
+	return p, nil
+}
+
+// findIssuer: the issuer decides which keys and algorithms count, so that no issuer can
+// speak for another (RFC 8725 §3.8). iss is not proven yet; it only chooses whose key
+// has to prove it.
+func (v *Verifier) findIssuer(t *compactJWS, p *Principal) (*issuer, *Error) {
+	if !t.claims.has("iss") {
+		return nil, NewError(CodeIssuerMissing, nil)
+	}
+	name, err := t.claims.str("iss")
+	if err != nil {
+		return nil, NewError(CodeIssuerInvalid, err)
+	}
+	iss, ok := v.issuers[name]
+	if !ok {
+		return nil, NewError(CodeIssuerInvalid, nil)
+	}
+	if !slices.Contains(iss.algorithms, t.algorithm) {
+		return nil, NewError(CodeAlgorithmNotAllowed, nil)
+	}
+	p.Issuer = name
+	return iss, nil
+}
+
+// maxCandidates bounds the signatures that one token can make us check, should an
+// issuer give several keys the same kid.
+const maxCandidates = 4
+
+func (i *issuer) checkSignature(ctx context.Context, t *compactJWS) *Error {
+	keys, failure := i.candidates(ctx, t)
+	if failure != nil {
+		return failure
+	}
+	var last error
+	for n, k := range keys {
+		if n == maxCandidates {
+			break
+		}
+		if last = k.verify(t.signed, t.signature); last == nil {
+			return nil
+		}
+	}
+	return NewError(CodeSignature, last)
+}
+
+// candidates gives the keys that may have signed the token; at least one.
+func (i *issuer) candidates(ctx context.Context, t *compactJWS) ([]Key, *Error) {
+	if i.secret != nil && t.algorithm == algHS256 && (t.keyID == "" || t.keyID == i.secret.ID) {
+		return []Key{*i.secret}, nil
+	}
+	if _, remote := i.keys.(*jwks); i.keys == nil || (remote && t.algorithm == algHS256) {
+		return nil, NewError(CodeKeyNotFound, nil) // a public key set has no secrets: don't fetch
+	}
+	keys, err := i.keys.Keys(ctx, t.keyID)
+	if err != nil {
+		return nil, asError(err, CodeProviderUnreachable, func(c Code) bool {
+			return c == CodeProviderUnreachable || c == CodeProviderError
+		})
+	}
+	switch {
+	case len(keys) == 0:
+		return nil, NewError(CodeKeyNotFound, nil)
+	case t.keyID == "" && len(keys) > 1:
+		return nil, NewError(CodeKeyIDMissing, nil)
+	}
+	// The algorithm is a property of the key. Looking at the Go type too means that a
+	// KeySource with a bug can't turn a public key into an HMAC secret.
+	if len(keys) == 1 && keys[0].Algorithm == t.algorithm && keys[0].check() == nil {
+		return keys, nil
+	}
+	var fitting []Key
+	for _, k := range keys {
+		if k.Algorithm == t.algorithm && k.check() == nil {
+			fitting = append(fitting, k)
+		}
+	}
+	if len(fitting) == 0 {
+		return nil, NewError(CodeKeyMismatch, nil)
+	}
+	return fitting, nil
+}
+
+// VerifyRequest takes the token from the Authorization header and verifies it: the
+// middleware without its answers, for handlers that write their own.
+func (v *Verifier) VerifyRequest(r *http.Request) (*Principal, error) {
+	p, failure := v.verifyRequest(r)
+	if failure != nil {
+		return nil, failure
+	}
+	return p, nil
+}
+
+func (v *Verifier) verifyRequest(r *http.Request) (*Principal, *Error) {
+	token, failure := bearer(r.Header)
+	if failure != nil {
+		return nil, failure
+	}
+	return v.verify(r.Context(), token)
+}
+
+// EvictSession drops the cached tokens of a session and says how many there were. The
+// tokens themselves stay valid until they expire: the next request with one is verified
+// anew, against keys only.
+func (v *Verifier) EvictSession(issuerURL, sessionID string) int {
+	return v.Evict(func(p *Principal) bool { return p.Issuer == issuerURL && p.SessionID == sessionID && sessionID != "" })
+}
+
+// EvictUser drops the cached tokens of a user, as EvictSession does those of a session.
+func (v *Verifier) EvictUser(issuerURL, subject string) int {
+	return v.Evict(func(p *Principal) bool { return p.Issuer == issuerURL && p.Subject == subject })
+}
+
+// Evict drops the cached tokens whose Principal matches and says how many there were.
+// match must not call the Verifier.
+func (v *Verifier) Evict(match func(*Principal) bool) int {
+	if v.cache == nil {
+		return 0
+	}
+	return v.cache.evict(match)
+}
