@@ -42,12 +42,12 @@ func (l *loader) checkAddresses() {
 			"`cardea dev` listens on loopback only: it confirms every address and shows its keys",
 			"listen on 127.0.0.1, or use `cardea serve`")
 	}
-	if l.ok(nameListen, namePublicURL) && !l.given(namePublicURL) && !l.src.Dev && !isLoopbackHost(host) {
+	if l.given(namePublicURL) {
+		l.checkTransport(namePublicURL, c.PublicURL, "passwords and tokens would cross the network readable")
+	} else if l.ok(nameListen) && !l.src.Dev && !isLoopbackHost(host) {
 		l.problem(namePublicURL, "", "is needed when the server listens on other addresses than loopback: links and the issuer are built from it",
 			"set "+namePublicURL+" to the address that clients use, such as https://auth.example.com")
-		return
 	}
-	l.checkTransport(namePublicURL, c.PublicURL, "passwords and tokens would cross the network readable")
 	if l.given(nameSiteURL) {
 		l.checkTransport(nameSiteURL, c.SiteURL, "tokens are sent to it with redirects")
 	}

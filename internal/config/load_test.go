@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	goodKey    = "3q2+7wEjRWeJq83v/ty6mHZUMhABI0VniavN797cuph="
+	goodKey    = "CzBVep/E6Q4zWH2ix+wRNluApcrvFDleg6jN8hc8YYY="
 	goodSecret = "Zk3v9QpW7xTr5LmN8bCd2FgHjK4sYuE1aBcD"
 	database   = "postgres://app:s3cr3t-word@db.example/auth?sslmode=verify-full"
 )

@@ -119,11 +119,14 @@ func checkRedirectGlob(s string) error {
 }
 
 // matchesAnyHost reports whether a glob leaves the whole host open: then anyone can have
-// tokens sent to a page of theirs.
+// tokens sent to a page of theirs. The scheme of a mobile app has no hosts.
 func matchesAnyHost(glob string) bool {
-	_, rest, ok := strings.Cut(glob, "://")
+	scheme, rest, ok := strings.Cut(glob, "://")
 	if !ok {
 		return strings.Trim(glob, "*") == ""
+	}
+	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
+		return false
 	}
 	host := rest
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
