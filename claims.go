@@ -2,7 +2,6 @@ package cardea
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,9 +176,9 @@ func decodeAMR(raw []byte) ([]AMR, error) {
 	if raw == nil {
 		return nil, nil
 	}
-	var items []json.RawMessage
-	if err := json.Unmarshal(raw, &items); err != nil {
-		return nil, errNotTheShape
+	items, err := scanList(raw)
+	if err != nil {
+		return nil, err
 	}
 	list := make([]AMR, 0, len(items))
 	for _, item := range items {
@@ -191,9 +190,9 @@ func decodeAMR(raw []byte) ([]AMR, error) {
 			list = append(list, AMR{Method: method})
 			continue
 		}
-		entry, err := parseObject(item)
+		entry, err := scanObject(item, 3)
 		if err != nil {
-			return nil, errNotTheShape
+			return nil, err
 		}
 		a := AMR{}
 		if a.Method, err = entry.str("method"); err != nil {
@@ -218,7 +217,7 @@ func applicationRoles(appMetadata []byte) []string {
 	if len(appMetadata) == 0 || appMetadata[0] != '{' || !bytes.Contains(appMetadata, []byte(`"roles"`)) {
 		return nil
 	}
-	meta, err := parseObject(appMetadata)
+	meta, err := scanObject(appMetadata, 4)
 	if err != nil {
 		return nil
 	}

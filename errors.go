@@ -214,7 +214,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Is reports whether target is an *Error with the same code, so that
 // errors.Is(err, &cardea.Error{Code: cardea.CodeExpired}) works.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // errors.Is does the unwrapping and calls this per link
+	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
 

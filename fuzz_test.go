@@ -103,7 +103,7 @@ func FuzzParseObject(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := parseObject(data)
+		got, err := parseObject(data, 4)
 		var want map[string]json.RawMessage
 		wantErr := json.Unmarshal(data, &want)
 		if err != nil {
@@ -113,8 +113,8 @@ func FuzzParseObject(f *testing.F) {
 			t.Fatalf("%v: %d members, want %d", wantErr, len(got), len(want))
 		}
 		for _, m := range got {
-			if string(want[m.name]) != string(m.value) {
-				t.Fatalf("%q is %q, want %q", m.name, m.value, want[m.name])
+			if string(want[string(m.name)]) != string(m.value) {
+				t.Fatalf("%q is %q, want %q", m.name, m.value, want[string(m.name)])
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package cardea
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -19,13 +20,13 @@ var (
 	errNotString   = errors.New("not a string")
 	errNotDate     = errors.New("not a date in seconds since 1970")
 	errBadText     = errors.New("text is not well-formed Unicode")
-	errNotStrings  = errors.New("not a list of strings")
+	errNotList     = errors.New("not a list")
 	errNotTheShape = errors.New("not of the expected shape")
 )
 
 // member is one name and its value as it stands in the text.
 type member struct {
-	name  string
+	name  []byte // without quotes and escapes
 	value []byte
 }
 
@@ -35,7 +36,7 @@ type object []member
 // get gives the raw value of a name; nil when it is absent or null.
 func (o object) get(name string) []byte {
 	for i := range o {
-		if o[i].name == name {
+		if string(o[i].name) == name {
 			if string(o[i].value) == "null" {
 				return nil
 			}
@@ -62,24 +63,29 @@ const manyNames = 24
 
 // parseObject splits a JSON object into its members. It refuses bad UTF-8, anything
 // that is not exactly one object, and a name that appears twice, also when one of
-// them is spelled with escapes. The values point into data.
-func parseObject(data []byte) (object, error) {
+// them is spelled with escapes. Names and values point into data where they can.
+// size is about how many members there will be.
+func parseObject(data []byte, size int) (object, error) {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return nil, errNotObject
 	}
-	i := skipSpace(data, 0)
-	if data[i] != '{' {
+	return scanObject(data[skipSpace(data, 0):], size)
+}
+
+// scanObject is parseObject for text that is known to be valid JSON and begins with the
+// value. The scanner relies on that and checks no bounds.
+func scanObject(data []byte, size int) (object, error) {
+	if data[0] != '{' {
 		return nil, errNotObject
 	}
-	members := make(object, 0, 16)
+	members := make(object, 0, size)
 	var seen map[string]struct{}
-	// The text is valid JSON from here on, so the scanner needs no bounds checks.
-	for i = skipSpace(data, i+1); data[i] != '}'; i = skipSpace(data, i) {
+	for i := skipSpace(data, 1); data[i] != '}'; i = skipSpace(data, i) {
 		if data[i] == ',' {
 			i = skipSpace(data, i+1)
 		}
 		end := skipString(data, i)
-		name, err := decodeString(data[i:end])
+		name, err := unquote(data[i:end])
 		if err != nil {
 			return nil, err
 		}
@@ -88,14 +94,14 @@ func parseObject(data []byte) (object, error) {
 		if len(members) == manyNames {
 			seen = make(map[string]struct{}, 2*manyNames)
 			for _, m := range members {
-				seen[m.name] = struct{}{}
+				seen[string(m.name)] = struct{}{}
 			}
 		}
 		if known(members, seen, name) {
 			return nil, errDuplicate
 		}
 		if seen != nil {
-			seen[name] = struct{}{}
+			seen[string(name)] = struct{}{}
 		}
 		members = append(members, member{name, data[i:end:end]})
 		i = end
@@ -103,17 +109,34 @@ func parseObject(data []byte) (object, error) {
 	return members, nil
 }
 
-func known(members object, seen map[string]struct{}, name string) bool {
+func known(members object, seen map[string]struct{}, name []byte) bool {
 	if seen != nil {
-		_, ok := seen[name]
+		_, ok := seen[string(name)]
 		return ok
 	}
 	for i := range members {
-		if members[i].name == name {
+		if bytes.Equal(members[i].name, name) {
 			return true
 		}
 	}
 	return false
+}
+
+// scanList splits a list in the same kind of text into its values.
+func scanList(data []byte) ([][]byte, error) {
+	if len(data) == 0 || data[0] != '[' {
+		return nil, errNotList
+	}
+	var values [][]byte
+	for i := skipSpace(data, 1); data[i] != ']'; i = skipSpace(data, i) {
+		if data[i] == ',' {
+			i = skipSpace(data, i+1)
+		}
+		end := skipValue(data, i)
+		values = append(values, data[i:end:end])
+		i = end
+	}
+	return values, nil
 }
 
 func skipSpace(b []byte, i int) int {
@@ -161,26 +184,29 @@ func skipValue(b []byte, i int) int {
 	return i
 }
 
-// decodeString reads a JSON string. A lone surrogate is refused: decoders replace it,
-// so two different subjects would become one.
+// decodeString reads a JSON string.
 func decodeString(raw []byte) (string, error) {
+	b, err := unquote(raw)
+	return string(b), err
+}
+
+// unquote takes quotes and escapes away. A lone surrogate is refused: decoders replace
+// it, so two different subjects would become one.
+func unquote(raw []byte) ([]byte, error) {
 	if len(raw) < 2 || raw[0] != '"' {
-		return "", errNotString
+		return nil, errNotString
 	}
-	plain := raw[1 : len(raw)-1]
-	for _, c := range plain {
-		if c == '\\' {
-			var s string
-			if err := json.Unmarshal(raw, &s); err != nil {
-				return "", err
-			}
-			if strings.ContainsRune(s, utf8.RuneError) {
-				return "", errBadText
-			}
-			return s, nil
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1], nil
 	}
-	return string(plain), nil
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, err
+	}
+	if strings.ContainsRune(s, utf8.RuneError) {
+		return nil, errBadText
+	}
+	return []byte(s), nil
 }
 
 // maxDate is the last second of the year 9999: later dates overflow other parties'
@@ -207,20 +233,15 @@ func decodeDate(raw []byte) (int64, error) {
 
 // decodeStrings reads a list of strings.
 func decodeStrings(raw []byte) ([]string, error) {
-	var items []json.RawMessage
-	if len(raw) == 0 || raw[0] != '[' {
-		return nil, errNotStrings
-	}
-	if err := json.Unmarshal(raw, &items); err != nil {
+	values, err := scanList(raw)
+	if err != nil {
 		return nil, err
 	}
-	list := make([]string, 0, len(items))
-	for _, item := range items {
-		s, err := decodeString(item)
-		if err != nil {
-			return nil, errNotStrings
+	list := make([]string, len(values))
+	for i, v := range values {
+		if list[i], err = decodeString(v); err != nil {
+			return nil, err
 		}
-		list = append(list, s)
 	}
 	return list, nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -23,17 +22,13 @@ const maxKeysInSet = 100
 // than 100 keys the rest is left out. The error says that the document itself is no
 // key set.
 func ParseJWKS(document []byte) ([]Key, error) {
-	set, err := parseObject(document)
+	set, err := parseObject(document, 1)
 	if err != nil {
 		return nil, fmt.Errorf("cardea: key set: %w", err)
 	}
-	var entries []json.RawMessage
-	raw := set.get("keys")
-	if raw == nil || raw[0] != '[' {
-		return nil, errors.New("cardea: key set: no list of keys")
-	}
-	if err := json.Unmarshal(raw, &entries); err != nil {
-		return nil, fmt.Errorf("cardea: key set: %w", err)
+	entries, err := scanList(set.get("keys"))
+	if err != nil {
+		return nil, fmt.Errorf("cardea: key set: keys: %w", err)
 	}
 	keys := make([]Key, 0, min(len(entries), maxKeysInSet))
 	for _, entry := range entries[:min(len(entries), maxKeysInSet)] {
@@ -46,8 +41,9 @@ func ParseJWKS(document []byte) ([]Key, error) {
 
 var errNotUsable = errors.New("not a usable public key")
 
+// parseJWK reads one key out of a set, which is known to be valid JSON.
 func parseJWK(raw []byte) (Key, error) {
-	jwk, err := parseObject(raw)
+	jwk, err := scanObject(raw, 8)
 	if err != nil {
 		return Key{}, err
 	}

@@ -82,7 +82,7 @@ func TestParseJWKS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tc.good != (len(got) == 2) || !got[len(got)-1].Public.(*ecdsa.PublicKey).Equal(want[0].Public) { //nolint:errcheck // keys[0] is EC
+			if tc.good != (len(got) == 2) || !got[len(got)-1].Public.(*ecdsa.PublicKey).Equal(want[0].Public) {
 				t.Errorf("got %d keys", len(got))
 			}
 		})

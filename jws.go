@@ -58,7 +58,7 @@ func parseJWS(token string) (*compactJWS, *Error) {
 	if failure := t.readHeader(head); failure != nil {
 		return nil, failure
 	}
-	if t.claims, err = parseObject(body); err != nil {
+	if t.claims, err = parseObject(body, 20); err != nil {
 		return nil, NewError(CodeTokenPayload, err)
 	}
 	return t, nil
@@ -84,7 +84,7 @@ func decodePart(part []byte) ([]byte, error) {
 
 // readHeader checks the protected header.
 func (t *compactJWS) readHeader(raw []byte) *Error {
-	header, err := parseObject(raw)
+	header, err := parseObject(raw, 4)
 	if err != nil {
 		return NewError(CodeTokenHeader, err)
 	}
@@ -120,7 +120,7 @@ func (t *compactJWS) readHeader(raw []byte) *Error {
 // and x5c bring their own key (RFC 8725 §3.10); cty announces a token inside the token.
 // Lists and objects have no use in the header of an access token.
 func checkHeaderMember(m member) *Error {
-	switch m.name {
+	switch string(m.name) {
 	case "crit", "b64", "jku", "x5u", "jwk", "x5c", "cty":
 		return NewError(CodeHeaderUnsupported, nil)
 	}

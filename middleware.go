@@ -186,7 +186,7 @@ func bearer(h http.Header) (string, *Error) {
 	}
 	scheme, token, _ := strings.Cut(strings.Trim(values[0], " "), " ")
 	token = strings.TrimLeft(token, " ")
-	if scheme == "" || token == "" || strings.ContainsAny(token, " \t,") {
+	if scheme == "" || token == "" || hasByte(token, ' ') || hasByte(token, '\t') || hasByte(token, ',') {
 		return "", NewError(CodeHeaderInvalid, nil)
 	}
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -194,3 +194,6 @@ func bearer(h http.Header) (string, *Error) {
 	}
 	return token, nil
 }
+
+// hasByte is several times faster than strings.ContainsAny, on the path of every request.
+func hasByte(s string, c byte) bool { return strings.IndexByte(s, c) >= 0 }

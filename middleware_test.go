@@ -195,6 +195,9 @@ func TestGuardTruthTable(t *testing.T) {
 			}
 		})
 	}
+	if got := AAL("aal2").String(); got != "aal2" {
+		t.Error(got)
+	}
 	if err := Role("x").Check(t.Context(), nil); CodeOf(err) != CodeHeaderMissing {
 		t.Errorf("requirement without a Principal: %v", err)
 	}
@@ -299,7 +302,13 @@ func TestNestedMiddleware(t *testing.T) {
 	if _, _, body := call(t, outer.Require(Authenticated())(inner.Optional()(h)), "Bearer "+hsToken()); body != "anonymous because INVALID_ISSUER" {
 		t.Error(body)
 	}
-	if _, _, body := call(t, inner.Optional()(outer.Optional()(h)), "Bearer "+hsToken()); !strings.HasPrefix(body, "user ") {
+	quiet := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e, ok := FailureFrom(r.Context()); ok {
+			t.Errorf("a failure beside a Principal: %v", e)
+		}
+		whoami(w, r)
+	})
+	if _, _, body := call(t, inner.Optional()(outer.Optional()(quiet)), "Bearer "+hsToken()); !strings.HasPrefix(body, "user ") {
 		t.Error(body)
 	}
 }

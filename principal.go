@@ -54,7 +54,7 @@ func (p *Principal) Claim(name string, into any) (found bool, err error) {
 	if p.claims == nil {
 		return false, nil
 	}
-	claims, err := parseObject(p.claims)
+	claims, err := parseObject(p.claims, 20)
 	if err != nil {
 		return false, err
 	}

@@ -92,7 +92,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Principal, *Error
 	if v.cache == nil {
 		return v.verifyFully(ctx, token)
 	}
-	key := sha256.Sum256([]byte(token))
+	key := hashToken(token)
 	if p := v.cache.get(&key, v.now()); p != nil {
 		return p, nil
 	}
@@ -103,6 +103,16 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Principal, *Error
 	}
 	v.cache.put(generation, &key, p, v.now())
 	return p, nil
+}
+
+// hashToken copies the token to the stack, because a conversion would allocate for each
+// request. Longer tokens than usual may.
+func hashToken(token string) cacheKey {
+	var buf [2048]byte
+	if len(token) > len(buf) {
+		return sha256.Sum256([]byte(token))
+	}
+	return sha256.Sum256(buf[:copy(buf[:], token)])
 }
 
 func (v *Verifier) verifyFully(ctx context.Context, token string) (*Principal, *Error) {

@@ -425,6 +425,7 @@ func TestVerifyGood(t *testing.T) {
 		{"token_use access", all, esToken(map[string]any{"token_use": "access", "typ": "Bearer"})},
 		{"fractions of seconds", all, esToken(map[string]any{"exp": float64(now) + 60.5, "iat": float64(now) - 1.25, "nbf": now})},
 		{"names beside the registered ones in capitals", all, esToken(map[string]any{"Sub": "x", "EXP": 1})},
+		{"long", all, esToken(map[string]any{"extra": strings.Repeat("x", 4000)})},
 		{"many names", all, rawES(`{"alg":"ES256","kid":"ec"}`, `{`+strings.Replace(manyNamesJSON(40), `"n0"`, `"x"`, 1)+`,`+string(toJSON(testClaims()))[1:])},
 		{"blanks in the JSON", all, rawES(" {\n\"alg\" : \"ES256\" ,\t\"kid\": \"ec\"\r\n} ", " "+strings.ReplaceAll(string(toJSON(testClaims())), `,"`, " ,\n \"")+" ")},
 		{"escapes in the JSON", all, rawES(`{"\u0061lg":"\u0045S256","kid":"ec"}`, strings.Replace(string(toJSON(testClaims())), `"sub":"`, `"\u0073ub":"\u0061`, 1))},
@@ -488,7 +489,10 @@ func TestPrincipal(t *testing.T) {
 // TestApplicationRoles: odd shapes give no role.
 func TestApplicationRoles(t *testing.T) {
 	t.Parallel()
-	for _, meta := range []string{``, `null`, `[]`, `{}`, `{"roles":"admin"}`, `{"roles":[1]}`, `{"roles":{"admin":true}}`, `{"roles":["a"],"roles":["admin"]}`, `{"Roles":["admin"]}`, `{"x":{"roles":["admin"]}}`} {
+	if got := applicationRoles(nil); got != nil {
+		t.Error(got)
+	}
+	for _, meta := range []string{`null`, `[]`, `{}`, `{"roles":"admin"}`, `{"roles":[1]}`, `{"roles":{"admin":true}}`, `{"roles":["a"],"roles":["admin"]}`, `{"Roles":["admin"]}`, `{"x":{"roles":["admin"]}}`} {
 		if got := applicationRoles([]byte(meta)); len(got) != 0 {
 			t.Errorf("%s: %v", meta, got)
 		}
@@ -547,6 +551,9 @@ func TestErrorValue(t *testing.T) {
 	}
 	if CodeOf(cause) != "" || CodeOf(nil) != "" {
 		t.Error("CodeOf of a foreign error")
+	}
+	if !errors.Is(permanent{cause}, cause) {
+		t.Error("the cause of a permanent error")
 	}
 	if e := NewError("OWN_CODE", nil); e.HTTPStatus() != 403 || e.Severity() != SeverityMedium {
 		t.Error("a code of somebody else")

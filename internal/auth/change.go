@@ -31,7 +31,7 @@ func (a *AuditEntry) Payload() json.RawMessage {
 	b, err := json.Marshal(doc)
 	if err != nil { // traits that can't be marshalled are a programming error; keep the entry all the same
 		doc.Traits = map[string]any{"traits_error": err.Error()}
-		b, _ = json.Marshal(doc) //nolint:errcheck // strings only
+		b, _ = json.Marshal(doc)
 	}
 	return b
 }

@@ -23,7 +23,7 @@ func NewID(now time.Time, rand io.Reader) (ID, error) {
 		return ID{}, fmt.Errorf("auth: random bytes for an id: %w", err)
 	}
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli())) //nolint:gosec // G115: times before 1970 do not occur
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
 	copy(id[:6], ms[2:])
 	id[6] = id[6]&0x0f | 0x70
 	id[8] = id[8]&0x3f | 0x80

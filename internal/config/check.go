@@ -24,6 +24,9 @@ func (l *loader) check() {
 		l.warn(l.sourceName("CARDEA_EMAIL_AUTOCONFIRM"), "anyone can sign up with anyone's e-mail address",
 			"remove it unless addresses are proved elsewhere")
 	}
+	if l.cfg.Password.Algorithm == "bcrypt" && l.cfg.Password.BcryptCost < 10 {
+		l.warn(l.sourceName("CARDEA_PASSWORD_BCRYPT_COST"), "hashes below cost 10 are guessed quickly when the database is stolen", "use 10 or more")
+	}
 	if !l.cfg.RateLimit.Enabled {
 		l.warn(l.sourceName("CARDEA_RATE_LIMIT_ENABLED"), "passwords can be guessed without limit", "remove it")
 	}

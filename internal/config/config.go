@@ -105,7 +105,7 @@ type HTTP struct {
 
 // DB says how the database is used.
 type DB struct {
-	MaxConns       int32
+	MaxConns       int32  // 0: four for each core
 	SQLiteSync     string // PRAGMA synchronous: NORMAL, FULL or EXTRA
 	MigrateOnStart bool
 }

@@ -13,8 +13,8 @@ import (
 // file holding it, as container platforms mount secrets.
 const fileSuffix = "_FILE"
 
-// devKeyPath is where `cardea dev` keeps its encryption key.
-func devKeyPath(dataDir string) string { return filepath.Join(dataDir, "encryption.key") }
+// DevKeyPath is where `cardea dev` keeps its encryption key.
+func DevKeyPath(dataDir string) string { return filepath.Join(dataDir, "encryption.key") }
 
 // EnsureDevFolder makes the data folder of `cardea dev` (mode 0700) and in it, unless the
 // configuration names another key, the encryption key (mode 0600), which it puts into the
@@ -29,7 +29,7 @@ func (c *Config) EnsureDevFolder(random io.Reader) error {
 	if c.EncryptionKey.Set() {
 		return nil
 	}
-	key, err := seal.LoadOrCreateKeyFile(devKeyPath(c.DataDir), random)
+	key, err := seal.LoadOrCreateKeyFile(DevKeyPath(c.DataDir), random)
 	if err != nil {
 		return err
 	}

@@ -139,11 +139,11 @@ func (l *loader) candidates(s *Setting) []source {
 		text := strings.TrimSpace(string(doc))
 		switch {
 		case err != nil:
-			l.failed[s.Name] = true
+			l.failed[s.Name], l.from[s.Name] = true, source{kind: "file", name: name + fileSuffix}
 			l.problem(name+fileSuffix, quote(path), "the file can't be read: "+plainReason(err),
 				"check that the file exists and that the user who runs cardea may read it")
 		case text == "":
-			l.failed[s.Name] = true
+			l.failed[s.Name], l.from[s.Name] = true, source{kind: "file", name: name + fileSuffix}
 			l.problem(name+fileSuffix, quote(path), "the file is empty", "write the value into it")
 		default:
 			found = append(found, source{kind: "file", name: name + fileSuffix, text: text})
@@ -247,7 +247,7 @@ func (l *loader) deriveEncryptionKey() {
 		return
 	}
 	if c.Dev {
-		path := devKeyPath(c.DataDir)
+		path := DevKeyPath(c.DataDir)
 		doc, err := l.src.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			return

@@ -71,7 +71,7 @@ func TestServeDefaults(t *testing.T) {
 		EncryptionKey: key, CORSOrigins: []string{"http://127.0.0.1:8080"},
 		HTTP: HTTP{ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
 			IdleTimeout: 2 * time.Minute, RequestTimeout: 10 * time.Second, ShutdownTimeout: 25 * time.Second, MaxBody: 1 << 20},
-		DB:        DB{MaxConns: 20, SQLiteSync: "FULL"},
+		DB:        DB{SQLiteSync: "FULL"},
 		RateLimit: RateLimit{Enabled: true, TokenPerIP: 1800, FailuresPerAccount: 10, SignupPerIP: 30, AnonymousPerIP: 30},
 		Log:       Log{Level: slog.LevelInfo, Format: "json"},
 	}
@@ -276,12 +276,12 @@ func TestDevKeyFile(t *testing.T) {
 	if e, _ := r.Entry(nameEncryptionKey); e.Value != redacted || !strings.HasPrefix(e.Source, "file "+dir) {
 		t.Errorf("%+v", e)
 	}
-	for name, want := range map[string]fs.FileMode{dir: 0o700, devKeyPath(dir): 0o600} {
+	for name, want := range map[string]fs.FileMode{dir: 0o700, DevKeyPath(dir): 0o600} {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v %v, want %v", name, info.Mode().Perm(), err, want)
 		}
 	}
-	if err := os.WriteFile(devKeyPath(dir), []byte("rubbish"), 0o600); err != nil {
+	if err := os.WriteFile(DevKeyPath(dir), []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, r, err = Load(src)
@@ -289,7 +289,7 @@ func TestDevKeyFile(t *testing.T) {
 	if !errors.As(err, &ce) || strings.Contains(err.Error(), "rubbish") {
 		t.Errorf("broken key file: %v", err)
 	}
-	wantProblems(t, r, devKeyPath(dir), "can't be used")
+	wantProblems(t, r, DevKeyPath(dir), "can't be used")
 	serve, _ := mustLoad(t, Sources{Env: serveEnv()})
 	if serve.EnsureDevFolder(nil) == nil {
 		t.Error("serve made a key of its own")

@@ -9,9 +9,9 @@ import (
 func databaseSettings() []Setting {
 	const group = "Database"
 	return []Setting{
-		{Name: "CARDEA_DB_MAX_CONNS", Aliases: []string{"GOTRUE_DB_MAX_POOL_SIZE"}, Group: group, Default: "20",
-			Help:  "Connections to PostgreSQL, at most.",
-			field: intField(func(c *Config) *int32 { return &c.DB.MaxConns }, 1, 10_000)},
+		{Name: "CARDEA_DB_MAX_CONNS", Aliases: []string{"GOTRUE_DB_MAX_POOL_SIZE"}, Group: group, Default: "0",
+			Help:  "Connections to PostgreSQL, at most. 0: four for each core, unless the URL has pool_max_conns.",
+			field: intField(func(c *Config) *int32 { return &c.DB.MaxConns }, 0, 10_000)},
 		{Name: "CARDEA_SQLITE_SYNC", Group: group, Default: "FULL", DevDefault: "NORMAL",
 			Help:  "SQLite's `PRAGMA synchronous`. With NORMAL the last answers before a power cut may be forgotten: a session that was ended could live again.",
 			field: choiceField(func(c *Config) *string { return &c.DB.SQLiteSync }, "NORMAL", "FULL", "EXTRA")},

@@ -45,7 +45,7 @@ func migratePostgres(url string) error { return postgres.Migrate(context.Backgro
 func load(tb testing.TB, url string, settings ...string) config.Config {
 	tb.Helper()
 	cfg, _, err := config.Load(config.Sources{Env: append([]string{
-		"DATABASE_URL=" + url, "CARDEA_ENCRYPTION_KEY=" + strings.Repeat("4b", 32), "CARDEA_PUBLIC_URL=http://127.0.0.1:9999",
+		"DATABASE_URL=" + url, "CARDEA_ENCRYPTION_KEY=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "CARDEA_PUBLIC_URL=http://127.0.0.1:9999",
 		"CARDEA_PASSWORD_ALGORITHM=bcrypt", "CARDEA_PASSWORD_BCRYPT_COST=4", "CARDEA_EMAIL_AUTOCONFIRM=true",
 		"CARDEA_RATE_LIMIT_ENABLED=false",
 	}, settings...)})

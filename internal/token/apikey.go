@@ -196,6 +196,9 @@ func (a *APIKeys) resolveOpaque(ctx context.Context, prefix string, hash cacheKe
 	result := a.lookups.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), learnTimeout)
 		defer cancel()
+		if found, hit := a.cache.get(hash, now); hit { // somebody was faster since we looked
+			return found, nil
+		}
 		found, err := a.lookUp(ctx, prefix, hash)
 		if err != nil {
 			return nil, err

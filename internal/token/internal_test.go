@@ -152,5 +152,5 @@ func (f failing) InstallKeys(context.Context, auth.KeyUse, []auth.SigningKey) er
 func (f failing) RotateKeys(context.Context, string, auth.SigningKey, time.Time) error {
 	return f.err
 }
-func (f failing) RevokeKey(context.Context, string, time.Time) error      { return f.err }
+func (f failing) RevokeKey(context.Context, string, time.Time) error     { return f.err }
 func (f failing) ReplaceSealed(context.Context, map[string][]byte) error { return f.err }

@@ -18,9 +18,10 @@ import (
 // Ring is the ring of keys. All methods are safe for concurrent use; those without a
 // context never wait.
 type Ring struct {
-	config Config
-	given  []*key // from GivenKeys
-	secret *key   // from Secret; nil: none
+	config  Config
+	given   []*key // from GivenKeys
+	secret  *key   // from Secret; nil: none
+	opening []byte // of every access token's payload
 
 	state atomic.Pointer[snapshot]
 
@@ -50,6 +51,9 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	}
 	r := &Ring{config: c, box: c.Box, busy: make(chan struct{}, 1)}
 	var err error
+	if r.opening, err = sessionOpening(c.Issuer); err != nil {
+		return nil, err
+	}
 	if c.source() == givenSigns {
 		if r.given, err = parseGiven(c.GivenKeys); err != nil {
 			return nil, err

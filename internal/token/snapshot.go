@@ -28,6 +28,8 @@ type snapshot struct {
 	jwks []byte
 	etag string
 
+	opening []byte // how the payload of a session's token begins
+
 	until time.Time // when the next key drops out by its age; zero: none will
 }
 
@@ -65,7 +67,7 @@ func (r *Ring) retires(row *auth.SigningKey) time.Time {
 // build sorts keys by what they are for.
 func (r *Ring) build(keys []*key, rows []auth.SigningKey, now time.Time) (*snapshot, error) {
 	s := &snapshot{
-		keys: keys, rows: rows,
+		keys: keys, rows: rows, opening: r.opening,
 		sessions: map[string][]cardea.Key{}, apiKeys: map[string]cardea.Key{}, shared: map[string]cardea.Key{},
 	}
 	published := []*jwk{} // an empty set is {"keys":[]}, never null

@@ -40,8 +40,12 @@ type dialect struct {
 
 // seed makes the first account and copies it.
 func (l *lab) seed(ctx context.Context) error {
-	template := freshAddress()
-	if err := l.post(ctx, "/signup", map[string]string{"email": template, "password": password}, nil); err != nil {
+	var template struct {
+		User struct {
+			ID string `json:"id"`
+		} `json:"user"`
+	}
+	if err := l.post(ctx, "/signup", map[string]string{"email": freshAddress(), "password": password}, &template); err != nil {
 		return err
 	}
 	d := l.store.dialect()
@@ -54,15 +58,15 @@ func (l *lab) seed(ctx context.Context) error {
 		return err
 	}
 	userSQL := copyRows(d.users, users, map[string]string{"id": d.userID, "email": d.email},
-		fmt.Sprintf("%s CROSS JOIN %s t WHERE t.email = $3", d.series, d.users))
+		fmt.Sprintf("%s CROSS JOIN %s t WHERE t.id = $3", d.series, d.users))
 	identitySQL := copyRows(d.identities, identities,
 		map[string]string{"id": d.identityID, "user_id": "u.id", "provider_id": d.providerID, "identity_data": d.identityData},
-		fmt.Sprintf("%s JOIN %s u ON u.email = %s CROSS JOIN %s t WHERE t.email = $3", d.series, d.users, d.email, d.identities))
+		fmt.Sprintf("%s JOIN %s u ON u.id = %s CROSS JOIN %s t WHERE t.user_id = $3", d.series, d.users, d.userID, d.identities))
 	said := time.Now()
 	for first := 1; first <= l.users; first += batch {
 		last := min(first+batch-1, l.users)
 		for _, sql := range []string{userSQL, identitySQL} {
-			if err := l.store.exec(ctx, sql, first, last, template); err != nil {
+			if err := l.store.exec(ctx, sql, first, last, template.User.ID); err != nil {
 				return err
 			}
 		}

@@ -188,3 +188,28 @@ func wantedVersion() (int64, error) {
 	}
 	return newest, nil
 }
+
+// Columns gives the columns of every table in schema auth but the one of versions, for
+// the test that holds both databases to one schema, and for diagnosis.
+func (s *Store) Columns(ctx context.Context) (map[string][]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+		WHERE c.relnamespace = 'auth'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+			AND c.oid <> to_regclass('`+versionTable+`')
+		GROUP BY c.relname`)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: columns: %w", err)
+	}
+	tables := make(map[string][]string)
+	var table string
+	var columns []string
+	_, err = pgx.ForEachRow(rows, []any{&table, &columns}, func() error {
+		tables[table] = columns
+		columns = nil // the next row gets a slice of its own
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("postgres: columns: %w", err)
+	}
+	return tables, nil
+}

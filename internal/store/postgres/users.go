@@ -60,8 +60,8 @@ func (s *Store) oneUser(ctx context.Context, what, sql string, args ...any) (aut
 	return u, nil
 }
 
-// userOrder gives the sort keys. Accounts without a value come first in ascending order,
-// and addresses are ordered by their bytes, whatever the collation of the database. The
+// userOrder gives the sort keys. Accounts without a value come last in ascending order
+// and first in descending order, which is what an index gives, and addresses are ordered by their bytes, whatever the collation of the database. The
 // id makes the order total, so that no account is on two pages or on none.
 func userOrder(q auth.UserQuery) (string, error) {
 	columns := map[string]string{
@@ -77,9 +77,9 @@ func userOrder(q auth.UserQuery) (string, error) {
 		return "", fmt.Errorf("postgres: list users: unknown order %q", q.SortBy)
 	}
 	if q.Desc {
-		return column + " DESC NULLS LAST, u.id DESC", nil
+		return column + " DESC, u.id DESC", nil
 	}
-	return column + " NULLS FIRST, u.id", nil
+	return column + ", u.id", nil
 }
 
 // ListUsers implements store.Users. Page and total are read by one round trip, but not

@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -29,32 +29,45 @@ var (
 	ErrSchemaOlder = errors.New("sqlite: the database has to be migrated")
 )
 
-// Migrate brings the file at path to the schema of this version, and creates it if there
-// is none. Several processes may call it at once: one migrates, the others wait for it.
-// A file that is current already costs one query. ErrSchemaNewer when the file is ahead.
-func Migrate(ctx context.Context, path string) (err error) {
+// Migrate opens the file at path, does what [Store.Migrate] does, and closes it.
+func Migrate(ctx context.Context, path string) error {
 	s, err := Open(ctx, Config{Path: path, Synchronous: "FULL"})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	return s.Migrate(ctx)
+}
+
+// Migrate brings the database to the schema of this version. Several processes may call
+// it at once: one migrates, the others wait for it. A database that is current already
+// costs one query. ErrSchemaNewer when it is ahead. Writes of this Store wait meanwhile.
+func (s *Store) Migrate(ctx context.Context) (err error) {
 	if err := s.CheckSchema(ctx); !errors.Is(err, ErrSchemaOlder) {
 		return err
 	}
-	unlock, err := lockMigration(ctx, path)
+	unlock, err := lockMigration(ctx, s.path)
 	if err != nil {
 		return fmt.Errorf("sqlite: migration lock: %w", err)
 	}
-	defer func() { unlock(err == nil) }()
+	defer func() { err = errors.Join(err, unlock()) }()
 	// Somebody else may have done it while we waited.
 	if err := s.CheckSchema(ctx); !errors.Is(err, ErrSchemaOlder) {
 		return err
 	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.writer.alone(ctx, func(db *sql.DB) error { return migrateUp(ctx, db) })
+}
+
+func migrateUp(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("sqlite: migrations: %w", err)
 	}
-	p, err := goose.NewProvider(database.DialectSQLite3, s.writer.db, files,
+	p, err := goose.NewProvider(database.DialectSQLite3, db, files,
 		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("sqlite: migrations: %w", err)
@@ -68,32 +81,26 @@ func Migrate(ctx context.Context, path string) (err error) {
 // lockMigration waits until no other process migrates the file. The lock is SQLite's own
 // exclusive lock on an empty file beside it, since that works on every system and ends
 // with the process that holds it. A lock inside the database would be in the way of the
-// migration itself.
-func lockMigration(ctx context.Context, path string) (unlock func(done bool), err error) {
+// migration itself. The empty file stays: removing it while others wait for it would
+// give them a lock on nothing.
+func lockMigration(ctx context.Context, path string) (unlock func() error, err error) {
 	name, err := secureFile(path + "-migrate")
 	if err != nil {
 		return nil, err
 	}
-	db, err := openPool(dsn(name, "NORMAL"), 1)
+	db, err := openPool(dsn(name, "NORMAL", shortWait()), 1)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		_, err = db.ExecContext(ctx, "BEGIN EXCLUSIVE")
 		if err == nil {
-			break
+			return db.Close, nil // which ends the transaction
 		}
 		if !isBusy(err) || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err(), db.Close())
 		}
 	}
-	return func(done bool) {
-		_ = db.Close() // ends the transaction
-		if done {
-			// Whoever waits on the removed file looks at the schema next, and finds it current.
-			_ = os.Remove(name)
-		}
-	}, nil
 }
 
 // SchemaVersion gives the version of the database, 0 when it is empty, and the one that

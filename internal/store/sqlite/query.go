@@ -79,22 +79,63 @@ func (w *writer) connect(ctx context.Context) error {
 	return nil
 }
 
-// drop throws the connection away, for when it is not known what state it is in.
-func (w *writer) drop() {
+// disconnect closes the connection, with all that is open on it. A transaction that is
+// still open does not happen.
+func (w *writer) disconnect() {
+	if w.conn == nil {
+		return
+	}
+	for _, st := range w.stmts {
+		_ = st.Close() // or the file would stay open
+	}
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // makes the pool close it
 	_ = w.conn.Close()
 	w.conn, w.stmts = nil, nil
 }
 
-// write runs f as one transaction that has the file's write lock from its start. Either
-// all of f happens, or, when f or the commit fails, nothing.
-func (w *writer) write(ctx context.Context, f func() error) (err error) {
+// begin takes the write lock of the file. Another process may have it: SQLite waits for
+// busyStep, deaf to ctx, so the rest of busyTimeout is waited for here.
+func (w *writer) begin(ctx context.Context) error {
+	for waited := busyStep; ; waited += busyStep {
+		_, err := exec(ctx, w, "BEGIN IMMEDIATE")
+		if err == nil || !isBusy(err) || waited >= busyTimeout {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// take waits for its turn; give ends it.
+func (w *writer) take(ctx context.Context) error {
 	select {
 	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (w *writer) give() { <-w.turn }
+
+// alone gives f the pool of the one connection while nobody writes.
+func (w *writer) alone(ctx context.Context, f func(db *sql.DB) error) error {
+	if err := w.take(ctx); err != nil {
+		return err
+	}
+	defer w.give()
+	w.disconnect() // or f would wait for it forever
+	return f(w.db)
+}
+
+// write runs f as one transaction that has the file's write lock from its start. Either
+// all of f happens, or, when f or the commit fails, nothing.
+func (w *writer) write(ctx context.Context, f func() error) (err error) {
+	if err := w.take(ctx); err != nil {
+		return err
+	}
+	defer w.give()
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
@@ -108,10 +149,10 @@ func (w *writer) write(ctx context.Context, f func() error) (err error) {
 		// Also after a failed BEGIN or a panic in f. SQLite itself rolls back after some
 		// errors; then ROLLBACK is the error, and a new connection is the answer.
 		if _, rollback := exec(always, w, "ROLLBACK"); rollback != nil {
-			w.drop()
+			w.disconnect()
 		}
 	}()
-	if _, err := exec(ctx, w, "BEGIN IMMEDIATE"); err != nil {
+	if err := w.begin(ctx); err != nil {
 		return err
 	}
 	if err := f(); err != nil {

@@ -48,6 +48,7 @@ type Config struct {
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
+	path    string
 	writer  *writer
 	readers readPool
 
@@ -69,13 +70,14 @@ var (
 // every connection.
 const (
 	busyTimeout     = 5 * time.Second // waiting for another process's write
+	busyStep        = 100 * time.Millisecond
 	cacheKiB        = 8 << 10
 	walLimitBytes   = 16 << 20 // the log file shrinks to this after a checkpoint
 	readerIdleAfter = 5 * time.Minute
 )
 
 // Open opens the database, and creates the file if there is none. It does not migrate:
-// see [Migrate] and [Store.CheckSchema]. One connection is made at once, so that a file
+// see [Store.Migrate] and [Store.CheckSchema]. One connection is made at once, so that a file
 // that can't be used is told here; the others are made when they are needed.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	path, err := secureFile(cfg.Path)
@@ -94,16 +96,16 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if readers <= 0 {
 		readers = min(max(runtime.GOMAXPROCS(0), 2), 4)
 	}
-	reads, err := openPool(dsn(path, synchronous)+"&_pragma=query_only(1)", readers)
+	reads, err := openPool(dsn(path, synchronous, "_pragma=query_only(1)"), readers)
 	if err != nil {
 		return nil, err
 	}
 	reads.SetConnMaxIdleTime(readerIdleAfter)
-	writes, err := openPool(dsn(path, synchronous), 1)
+	writes, err := openPool(dsn(path, synchronous, shortWait()), 1)
 	if err != nil {
 		return nil, errors.Join(err, reads.Close())
 	}
-	s := &Store{writer: newWriter(writes), readers: readPool{db: reads}}
+	s := &Store{path: path, writer: newWriter(writes), readers: readPool{db: reads}}
 	if err := useWAL(ctx, writes); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
@@ -125,7 +127,7 @@ func openPool(dsn string, size int) (*sql.DB, error) {
 
 // dsn gives the data source for a file. busy_timeout is first: the other pragmas may
 // have to wait already.
-func dsn(path, synchronous string) string {
+func dsn(path, synchronous string, more ...string) string {
 	q := []string{
 		fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeout.Milliseconds()),
 		"_pragma=foreign_keys(1)",
@@ -140,7 +142,13 @@ func dsn(path, synchronous string) string {
 	}
 	// A file: URI, so that a path with "?" or "%" stays a path.
 	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path)}
-	return u.String() + "?" + strings.Join(q, "&")
+	return u.String() + "?" + strings.Join(append(q, more...), "&")
+}
+
+// shortWait is for connections that take the write lock. SQLite doesn't see a cancelled
+// context while it waits; so it waits for a moment only, and we try again.
+func shortWait() string {
+	return fmt.Sprintf("_pragma=busy_timeout(%d)", busyStep.Milliseconds())
 }
 
 // useWAL makes the file use a write-ahead log, which is remembered in the file. Changing
@@ -226,8 +234,6 @@ func (s *Store) Close() {
 	// removes it, and only the writer may write. What remains is readable by the next Open
 	// in any case, so errors change nothing.
 	_ = s.readers.db.Close()
-	if s.writer.conn != nil {
-		_ = s.writer.conn.Close()
-	}
+	s.writer.disconnect()
 	_ = s.writer.db.Close()
 }

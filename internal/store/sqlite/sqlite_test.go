@@ -2,11 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"path/filepath"
 	"testing"
 
-	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/store"
 	"github.com/cardea-auth/cardea/internal/store/storetest"
 )
@@ -61,8 +59,4 @@ func TestRace(t *testing.T) {
 
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, open) }
 
-var (
-	_ storetest.Auditor = testStore{}
-	_                   = json.Valid
-	_                   = auth.ErrNotFound
-)
+var _ storetest.Auditor = testStore{}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 )
@@ -176,7 +177,7 @@ func (s *Store) ListUsers(ctx context.Context, q auth.UserQuery) (auth.UserPage,
 		return page, fmt.Errorf("sqlite: list users: %w", err)
 	}
 	// What is longer than anything stored, or holds what no stored text can, matches nobody.
-	if len(q.Filter) > maxFilterBytes || strings.ContainsRune(q.Filter, 0) {
+	if len(q.Filter) > maxFilterBytes || strings.ContainsRune(q.Filter, 0) || !utf8.ValidString(q.Filter) {
 		return page, nil
 	}
 	args := []any{q.Aud, int64(q.PerPage), offset(q)}
@@ -257,7 +258,7 @@ func offset(q auth.UserQuery) int64 {
 func foldedGlob(filter string) string {
 	var b strings.Builder
 	b.WriteByte('*')
-	for _, r := range strings.ToValidUTF8(filter, "\uFFFD") {
+	for _, r := range filter {
 		forms := []rune{r}
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 			forms = append(forms, f)

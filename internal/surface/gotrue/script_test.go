@@ -100,7 +100,7 @@ func start(tb testing.TB, settings ...string) (*server.Server, *clock) {
 	c := &clock{t: time.Date(2026, 3, 1, 8, 0, 0, 123456000, time.UTC)}
 	env := append([]string{
 		"DATABASE_URL=sqlite://" + filepath.Join(tb.TempDir(), "cardea.db"), "CARDEA_MIGRATE_ON_START=true",
-		"CARDEA_ENCRYPTION_KEY=" + strings.Repeat("4b", 32), "CARDEA_PUBLIC_URL=http://127.0.0.1:9999",
+		"CARDEA_ENCRYPTION_KEY=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "CARDEA_PUBLIC_URL=http://127.0.0.1:9999",
 		"CARDEA_PASSWORD_ALGORITHM=bcrypt", "CARDEA_PASSWORD_BCRYPT_COST=4",
 	}, settings...)
 	cfg, _, err := config.Load(config.Sources{Env: env})
