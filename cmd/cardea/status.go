@@ -99,7 +99,7 @@ func (c *statusCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	defer srv.Close() //nolint:errcheck // only read from
+	defer srv.Close()                 //nolint:errcheck // only read from
 	_, r, _ := a.load(cfg.Dev, flags) // it was accepted above
 	s, err := statusOf(srv, cfg, &r)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 func checkMetadata(field string, data map[string]json.RawMessage) error {
 	for k, v := range data {
 		if !auth.CleanText(k) || !auth.CleanJSON(v) {
-			return auth.E(auth.CodeValidation, field+" contains characters that can't be stored (NUL or an unpaired surrogate)")
+			return auth.E(auth.CodeValidation, field+" holds what can't be stored: NUL, an unpaired surrogate, or a number out of range")
 		}
 	}
 	return nil

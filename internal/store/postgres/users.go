@@ -61,8 +61,9 @@ func (s *Store) oneUser(ctx context.Context, what, sql string, args ...any) (aut
 }
 
 // userOrder gives the sort keys. Accounts without a value come last in ascending order
-// and first in descending order, which is what an index gives, and addresses are ordered by their bytes, whatever the collation of the database. The
-// id makes the order total, so that no account is on two pages or on none.
+// and first in descending order, which is what an index gives. Addresses are ordered by
+// their bytes, whatever the collation of the database. The id makes the order total, so
+// that no account is on two pages or on none.
 func userOrder(q auth.UserQuery) (string, error) {
 	columns := map[string]string{
 		"created_at": "u.created_at", "updated_at": "u.updated_at",

@@ -78,7 +78,7 @@ func badJWT(cause error) error {
 		if e.Code == cardea.CodeProviderUnreachable {
 			return &auth.Error{Code: auth.CodeUnavailable, Cause: cause, RetryAfter: e.RetryAfter}
 		}
-		detail = e.Error()
+		detail = strings.ToLower(e.Message)
 	}
 	var a *auth.Error
 	if errors.As(cause, &a) && a.Message != "" {
