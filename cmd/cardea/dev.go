@@ -35,10 +35,10 @@ func (c *devCmd) Run(a *app) error {
 	logNotes(log, &r)
 	srv, err := server.Open(a.ctx, cfg, server.Options{Log: log, Version: versionOf().Version})
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return a.stopped(errors.Join(err, ln.Close()))
 	}
 	if err := c.prepare(a, srv, cfg, &r, ln); err != nil {
-		return errors.Join(err, ln.Close(), srv.Close())
+		return a.stopped(errors.Join(err, ln.Close(), srv.Close()))
 	}
 	err = srv.Serve(a.ctx, ln)
 	if err = errors.Join(err, srv.Close(), removeState(cfg.DataDir)); err == nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cardea-auth/cardea/internal/config"
 	"github.com/cardea-auth/cardea/internal/server"
+	"github.com/cardea-auth/cardea/internal/store/postgres"
+	"github.com/cardea-auth/cardea/internal/store/sqlite"
 )
 
 type doctorCmd struct {
@@ -20,9 +22,16 @@ type doctorCmd struct {
 // finding is one thing that doctor looked at.
 type finding struct {
 	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
+	Status string `json:"status"`
 	Detail string `json:"detail"`
 }
+
+// What a finding can be.
+const (
+	fine    = "ok"
+	pending = "todo" // as it should be before the next step, such as an empty database
+	failed  = "FAILED"
+)
 
 // diagnosis is everything that doctor found.
 type diagnosis struct {
@@ -35,7 +44,8 @@ type diagnosis struct {
 // errUnwell is the failure of a check; the checks were printed already.
 var errUnwell = errors.New("not ready: see above")
 
-// Run explains the configuration and tries the database. It changes nothing.
+// Run explains the configuration and tries the database. It changes nothing, except that
+// a migrated database without keys gets its first ones, as from any other command.
 func (c *doctorCmd) Run(a *app) error {
 	flags := merge(c.commonFlags.flags(), c.listenFlags.flags())
 	dev := c.Mode == "dev" || c.Mode == "auto" && a.isDev(flags)
@@ -49,7 +59,7 @@ func (c *doctorCmd) Run(a *app) error {
 	} else {
 		d.Checks = a.examine(cfg)
 		for _, check := range d.Checks {
-			d.OK = d.OK && check.OK
+			d.OK = d.OK && check.Status != failed
 		}
 	}
 	write := d.pretty
@@ -69,24 +79,27 @@ func (c *doctorCmd) Run(a *app) error {
 }
 
 // examine tries what the configuration names. Opening the server reads the database's
-// schema and unseals the keys; an empty database gets its first keys.
+// schema and unseals the keys.
 func (a *app) examine(cfg config.Config) []finding {
 	cfg.DB.MigrateOnStart = false
 	if err := databaseExists(cfg); err != nil {
-		return []finding{{Name: "database", Detail: err.Error()}}
+		return []finding{{Name: "database", Status: pending, Detail: err.Error()}}
 	}
 	if cfg.Dev && !cfg.EncryptionKey.Set() {
-		return []finding{{Name: "encryption key", Detail: "there is none in " + cfg.DataDir + ": run `cardea dev`, which makes one"}}
+		return []finding{{Name: "encryption key", Status: pending, Detail: "there is none in " + cfg.DataDir + ": run `cardea dev`, which makes one"}}
 	}
 	srv, err := server.Open(a.ctx, cfg, server.Options{})
-	if err != nil {
-		return []finding{{Name: "database and keys", Detail: err.Error()}}
+	switch {
+	case errors.Is(err, sqlite.ErrSchemaOlder), errors.Is(err, postgres.ErrSchemaOlder):
+		return []finding{{Name: "database", Status: pending, Detail: "reachable; run `cardea migrate`"}}
+	case err != nil:
+		return []finding{{Name: "database and keys", Status: failed, Detail: err.Error()}}
 	}
 	defer srv.Close() //nolint:errcheck // only read from
-	checks := []finding{{Name: "database", OK: true, Detail: "reachable, with this version's schema"}}
+	checks := []finding{{Name: "database", Status: fine, Detail: "reachable, with this version's schema"}}
 	for _, k := range srv.Keys().List() {
 		if k.Use == "access" && k.Status == "current" {
-			checks = append(checks, finding{Name: "signing key", OK: true, Detail: fmt.Sprintf("%s %s", k.Algorithm, k.ID)})
+			checks = append(checks, finding{Name: "signing key", Status: fine, Detail: fmt.Sprintf("%s %s", k.Algorithm, k.ID)})
 		}
 	}
 	return checks
@@ -118,11 +131,7 @@ func (d *diagnosis) pretty(w io.Writer, all bool) error {
 		lines = append(lines, "warning  "+p.String()+" (fix: "+p.Fix+")")
 	}
 	for _, c := range d.Checks {
-		mark := "ok       "
-		if !c.OK {
-			mark = "FAILED   "
-		}
-		lines = append(lines, mark+c.Name+": "+c.Detail)
+		lines = append(lines, fmt.Sprintf("%-8s %s: %s", c.Status, c.Name, c.Detail))
 	}
 	if len(lines) > 0 {
 		lines = append([]string{""}, lines...)

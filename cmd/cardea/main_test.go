@@ -95,7 +95,12 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: serving ADDRESS")
 	}
 	processes := ts.BackgroundCmds()
-	poll(ts, "the server at "+args[0], func() bool { return serverState{Listen: args[0]}.running(context.Background()) })
+	poll(ts, "the server at "+args[0], func() bool {
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+args[0]+"/auth/v1/health", nil)
+		ts.Check(err)
+		res, err := http.DefaultClient.Do(req)
+		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
+	})
 	ts.Setenv("AUTH_URL", "http://"+args[0]+"/auth/v1")
 	ts.Setenv("SERVER", args[0])
 	ts.Setenv("SERVER_PID", fmt.Sprint(processes[len(processes)-1].Process.Pid))
@@ -185,7 +190,7 @@ func newer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
-	_, err = db.ExecContext(context.Background(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99990101000000, 1)")
+	_, err = db.ExecContext(context.Background(), "INSERT INTO cardea_migrations (version_id, is_applied) VALUES (99990101000000, 1)")
 	ts.Check(errors.Join(err, db.Close()))
 }
 

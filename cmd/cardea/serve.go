@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -32,12 +33,22 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	srv, err := server.Open(a.ctx, cfg, server.Options{Log: log, Version: versionOf().Version})
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return a.stopped(errors.Join(err, ln.Close()))
 	}
 	log.Info("listening", "address", ln.Addr().String(), "auth_url", cfg.AuthURL(), "version", versionOf().Version)
 	err = srv.Serve(a.ctx, ln)
 	if err = errors.Join(err, srv.Close()); err == nil {
 		log.Info("stopped")
+	}
+	return err
+}
+
+// stopped makes a stop that was asked for while the server was still starting a good end:
+// a service manager that changes its mind has seen no failure.
+func (a *app) stopped(err error) error {
+	if a.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		a.say("Stopped before it had started.")
+		return nil
 	}
 	return err
 }

@@ -60,6 +60,7 @@ func Load(src Sources) (Config, Report, error) {
 	}
 	l := &loader{src: src, settings: Settings(), from: map[string]source{}, failed: map[string]bool{}}
 	l.cfg.Dev = src.Dev
+	l.report = Report{Unused: []Note{}, Warnings: []Problem{}, Problems: []Problem{}} // JSON: [], not null
 	l.readEnvironment()
 	for i := range l.settings {
 		l.resolve(&l.settings[i])

@@ -7,10 +7,10 @@ import (
 
 // Problem is one thing that is wrong, and what to do about it.
 type Problem struct {
-	Setting string // the variable, flag or file that holds the value; or the one that is missing
-	Value   string // as given, secrets hidden; "" when nothing was given
-	What    string
-	Fix     string
+	Setting string `json:"setting"`         // the variable, flag or file that holds the value; or the one that is missing
+	Value   string `json:"value,omitempty"` // as given, secrets hidden; "" when nothing was given
+	What    string `json:"what"`
+	Fix     string `json:"fix"`
 }
 
 // String is one line.

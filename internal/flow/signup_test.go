@@ -369,33 +369,3 @@ func TestSignUpLimits(t *testing.T) {
 		})
 	}
 }
-
-func TestSignUpFailures(t *testing.T) {
-	t.Parallel()
-	boom := errors.New("boom")
-	for _, c := range []struct {
-		name string
-		bend func(*bench)
-		code auth.Code
-	}{
-		{"hasher is busy", func(b *bench) { b.hasher.err = auth.Wrap(auth.CodeOverloaded, boom) }, auth.CodeOverloaded},
-		{"database", func(b *bench) { b.store.create = func(auth.NewAccount) error { return boom } }, auth.CodeInternal},
-		{"id exists", func(b *bench) { b.store.create = func(auth.NewAccount) error { return auth.ErrIDTaken } }, auth.CodeInternal},
-		{"signing", func(b *bench) {
-			b.config.Issuer = issuer(func(*auth.User, *auth.Session) (auth.Tokens, error) { return auth.Tokens{}, boom })
-		}, auth.CodeInternal},
-		{"randomness", func(b *bench) { b.config.Rand = strings.NewReader("short") }, auth.CodeInternal},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			b.store.create = func(auth.NewAccount) error { return nil }
-			c.bend(b)
-			got, err := b.accounts().SignUp(t.Context(), signUp())
-			wantCode(t, err, c.code)
-			if diff := cmp.Diff(flow.SignUpResult{}, got); diff != "" {
-				t.Errorf("something came out:\n%s", diff)
-			}
-		})
-	}
-}

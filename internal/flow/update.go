@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -169,10 +170,11 @@ func (c *Config) setProviders(p *auth.UserPatch, u *auth.User, added string) err
 		if u.Identities[i].Provider == added {
 			return nil
 		}
-		providers = append(providers, u.Identities[i].Provider)
 	}
-	for i := range p.Identities {
-		providers = append(providers, p.Identities[i].Provider)
+	for _, id := range slices.Concat(u.Identities, p.Identities) {
+		if !slices.Contains(providers, id.Provider) { // two accounts of one provider are one provider
+			providers = append(providers, id.Provider)
+		}
 	}
 	return setMetadata(&p.AppMetadata, map[string]any{"provider": providers[0], "providers": providers})
 }

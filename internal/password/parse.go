@@ -158,7 +158,7 @@ func parsePBKDF2(name, rest string) stored {
 		p.digest = "sha1"
 	}
 	n, length := []int(nil), 0
-	ok := false
+	var ok bool
 	switch {
 	case !strings.HasPrefix(fields[0], "i="):
 		var bare int
@@ -189,7 +189,7 @@ func numbers(text string, names ...string) ([]int, bool) {
 	}
 	values := make([]int, len(names))
 	for i, part := range parts {
-		value, found := strings.CutPrefix(part, names[i]+"=")
+		value, found := strings.CutPrefix(part, names[i]+"=") //nolint:gosec // G602: as many parts as names
 		n, ok := number(value)
 		if !found || !ok {
 			return nil, false

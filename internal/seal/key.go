@@ -116,7 +116,7 @@ func loadKeyFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: key file: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	if info, err = f.Stat(); err != nil {
 		return nil, fmt.Errorf("seal: key file: %w", err)
 	}

@@ -69,7 +69,7 @@ func (a *APIKeys) Create(ctx context.Context, name, kind string) (plain string, 
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return "", auth.APIKey{}, auth.E(auth.CodeValidation, fmt.Sprintf("The name of an API key has 1 to %d characters, none of them a control character", maxKeyName))
 	}
-	raw, err := randomBytes(a.ring.config.Rand, opaqueRandom)
+	raw, err := random32(a.ring.config.Rand)
 	if err != nil {
 		return "", auth.APIKey{}, err
 	}

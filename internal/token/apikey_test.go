@@ -77,7 +77,7 @@ func TestOpaqueKeys(t *testing.T) {
 	}
 }
 
-func TestOpaqueKeysRefused(t *testing.T) {
+func TestOpaqueKeysRefused(t *testing.T) { //nolint:tparallel // see below
 	t.Parallel()
 	f := setup(t)
 	plain, _, err := f.keys.Create(t.Context(), "web app", auth.APIKeyPublishable)
@@ -101,7 +101,7 @@ func TestOpaqueKeysRefused(t *testing.T) {
 		{"huge", "sb_secret_" + strings.Repeat("A", 1<<20), 0},
 		{"of another deployment", stranger, 1},
 	} {
-		t.Run(tc.name, func(t *testing.T) { // one after the other: the look-ups are counted
+		t.Run(tc.name, func(t *testing.T) { //nolint:paralleltest // look-ups are counted
 			before := f.store.lookups.Load()
 			for range 3 {
 				role, ok, err := f.keys.Resolve(t.Context(), tc.text)

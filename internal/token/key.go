@@ -144,7 +144,7 @@ func generate(algorithm string, source io.Reader) (any, error) {
 	switch algorithm {
 	case ES256:
 		for range 64 { // a draw is outside the order of P-256 once in 2^32
-			raw, err := randomBytes(source, 32)
+			raw, err := random32(source)
 			if err != nil {
 				return nil, err
 			}
@@ -156,19 +156,19 @@ func generate(algorithm string, source io.Reader) (any, error) {
 	case RS256:
 		return rsa.GenerateKey(rand.Reader, rsaBits)
 	case EdDSA:
-		seed, err := randomBytes(source, ed25519.SeedSize)
+		seed, err := random32(source)
 		if err != nil {
 			return nil, err
 		}
 		return ed25519.NewKeyFromSeed(seed), nil
 	case HS256:
-		return randomBytes(source, masterSize)
+		return random32(source)
 	}
 	return nil, fmt.Errorf("token: no key can be made for algorithm %q", algorithm)
 }
 
-func randomBytes(source io.Reader, n int) ([]byte, error) {
-	b := make([]byte, n)
+func random32(source io.Reader) ([]byte, error) {
+	b := make([]byte, 32)
 	if _, err := io.ReadFull(source, b); err != nil {
 		return nil, fmt.Errorf("token: random bytes: %w", err)
 	}
@@ -269,7 +269,7 @@ func publicOf(private any) any {
 	case *rsa.PrivateKey:
 		return &p.PublicKey
 	case ed25519.PrivateKey:
-		public, _ := p.Public().(ed25519.PublicKey) //nolint:errcheck // documented to be one
+		public, _ := p.Public().(ed25519.PublicKey) // documented to be one
 		return public
 	case []byte:
 		return p

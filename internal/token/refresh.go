@@ -48,7 +48,7 @@ func (r *Ring) Refresh(session auth.ID, counter int64) string {
 
 // macOf computes the MAC under the key of the session: HMAC-SHA256(master, label, session).
 func macOf(master *key, session auth.ID, message []byte) [refreshMAC]byte {
-	secret, _ := master.private.([]byte) //nolint:errcheck // newKey has checked it
+	secret, _ := master.private.([]byte) // newKey has checked it
 	derive := hmac.New(sha256.New, secret)
 	derive.Write([]byte(refreshLabel))
 	derive.Write(session[:])

@@ -167,12 +167,12 @@ func (r *Ring) take(rows []auth.SigningKey) error {
 		if row.Status == auth.KeyRevoked {
 			continue
 		}
-		k, err := reuse(known[row.ID], row)
-		if err == nil && k == nil {
-			k, err = openRow(row, r.box)
-		}
-		if err != nil {
-			return err
+		k := reuse(known[row.ID], row)
+		if k == nil {
+			var err error
+			if k, err = openRow(row, r.box); err != nil {
+				return err
+			}
 		}
 		keys = append(keys, k)
 	}
@@ -197,13 +197,13 @@ func (r *Ring) wants(row *auth.SigningKey) bool {
 }
 
 // reuse spares opening and parsing a key that has only changed its state.
-func reuse(k *key, row *auth.SigningKey) (*key, error) {
+func reuse(k *key, row *auth.SigningKey) *key {
 	if k == nil || !bytes.Equal(k.row.Sealed, row.Sealed) || k.row.Use != row.Use || k.row.Algorithm != row.Algorithm {
-		return nil, nil
+		return nil
 	}
 	copied := *k
 	copied.row = *row
-	return &copied, nil
+	return &copied
 }
 
 func withoutSecret(row auth.SigningKey) auth.SigningKey {

@@ -42,8 +42,6 @@ describe(`errors on ${kind}`, () => {
     assert.match(error.message, /^Password should be at least \d+ characters/)
     const { client } = await person(server)
     await refused(client.auth.updateUser({ password: 'x7!qz' }), expected)
-    const common = await refused(signUp({ email: freshEmail(), password: 'password123' }), { status: 422, code: 'weak_password' })
-    assert.ok(common.reasons.length > 0)
   })
 
   test('weak_password in the older shape', async () => {
@@ -111,14 +109,19 @@ describe(`errors on ${kind}`, () => {
       code: 'refresh_token_not_found',
       message: 'Invalid Refresh Token: Refresh Token Not Found',
     })
-    // Twelve characters are the form of GoTrue's older tokens: well formed, but not ours.
-    assert.equal((await rawRefresh(server, 'abcdefghijkl')).json.code, 'refresh_token_not_found')
     const changed = token.slice(0, 30) + (token[30] === 'A' ? 'B' : 'A') + token.slice(31)
-    for (const bad of ['short', 'x'.repeat(40), changed, `${token}\u0000`, '🙂'.repeat(20)]) {
+    for (const bad of ['short', 'x'.repeat(40), changed, '🙂'.repeat(20)]) {
       const { status, json } = await rawRefresh(server, bad)
       assert.deepEqual([status, json.code], [400, 'validation_failed'], `${bad}: ${json.message}`)
       assert.match(json.message, /Refresh token is not valid/)
     }
+    const nul = await rawRefresh(server, `${token}\u0000`)
+    assert.deepEqual([nul.status, nul.json.code], [400, 'validation_failed'])
+  })
+
+  test('a refresh token in the form of GoTrue’s older ones is unknown, not malformed', async () => {
+    const { status, json } = await rawRefresh(server, 'abcdefghijkl')
+    assert.deepEqual([status, json.code, json.message], [400, 'refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found'])
   })
 
   test('bad_jwt, no_authorization, and tokens that belong to nobody', async () => {
@@ -195,7 +198,7 @@ describe(`errors on ${kind}`, () => {
   })
 
   test('hostile values are a 4xx with a code', async () => {
-    for (const email of ['a\u0000b@example.com', `${'a'.repeat(400)}@example.com`, 'ａ@example.com\n', '\ud800@example.com']) {
+    for (const email of ['a\u0000b@example.com', `${'a'.repeat(400)}@example.com`, 'a\nb@example.com', '\ud800@example.com']) {
       const { status, json } = await post('/signup', { email, password: goodPassword })
       assert.ok(status >= 400 && status < 500 && json.code, `${JSON.stringify(email)}: ${status}`)
     }

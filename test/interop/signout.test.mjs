@@ -87,10 +87,19 @@ describe(`sign-out on ${kind}`, () => {
 
   test('a refresh after a sign-out elsewhere signs the client out', async () => {
     const account = await person(server)
-    const phone = await signedIn(server, account)
+    const storage = memoryStorage()
+    const phone = await signedIn(server, account, { storage })
     await must(account.client.auth.signOut())
     await refused(phone.auth.refreshSession(), { status: 400, code: 'refresh_token_not_found' })
-    assert.equal(await sessionOf(phone), null)
+    // The client keeps the session for as long as the access token looks good, no longer.
+    for (const [key, text] of storage.items) {
+      const stored = JSON.parse(text)
+      if (stored.expires_at) storage.setItem(key, JSON.stringify({ ...stored, expires_at: 1_000_000_000 }))
+    }
+    const later = device(server, { storage })
+    const { error } = await later.auth.getSession()
+    assert.equal(error?.code, 'refresh_token_not_found')
+    assert.equal(await sessionOf(later), null)
   })
 
   test('signing out twice is no error', async () => {
