@@ -139,7 +139,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	res, err := http.DefaultClient.Do(req)
 	ts.Check(err)
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("answer.json"), text, 0o600))
@@ -157,7 +157,7 @@ func finish(ts *testscript.TestScript, neg bool, args []string) {
 	address, half := ts.Getenv("SERVER"), len(args[2])/2
 	conn, err := (&net.Dialer{Timeout: patience}).DialContext(context.Background(), "tcp", address)
 	ts.Check(err)
-	defer conn.Close() //nolint:errcheck // read to its end
+	defer conn.Close()
 	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
 	// Expect: 100-continue makes the server tell when it has begun to work on the request.
 	_, err = fmt.Fprintf(conn, "%s /auth/v1%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+

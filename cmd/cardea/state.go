@@ -34,7 +34,7 @@ func (s serverState) running(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	_ = conn.Close() //nolint:errcheck // nothing was sent
+	_ = conn.Close()
 	return true
 }
 

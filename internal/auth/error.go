@@ -55,6 +55,7 @@ const (
 	CodePasskeyDisabled     Code = "passkey_disabled"
 	CodeWeb3Disabled        Code = "web3_disabled"
 	CodeProviderUnsupported Code = "provider_unsupported" // external sign-in that is not configured
+	CodeProviderDisabled    Code = "provider_disabled"    // sign-in by an ID token of a provider that is not configured
 	CodeMFADisabled         Code = "mfa_disabled"
 
 	CodeWeakPassword   Code = "weak_password" // Reasons says why
@@ -83,7 +84,7 @@ func Codes() []Code {
 		CodeUnsupportedGrant, CodeUserBanned, CodeEmailNotConfirmed, CodePhoneNotConfirmed,
 		CodeSignupDisabled, CodeAnonymousDisabled, CodeEmailSignupDisabled, CodePhoneSignupDisabled,
 		CodeEmailLoginDisabled, CodePhoneLoginDisabled, CodeSAMLDisabled, CodeLinkingDisabled, CodePasskeyDisabled,
-		CodeWeb3Disabled, CodeProviderUnsupported, CodeMFADisabled,
+		CodeWeb3Disabled, CodeProviderUnsupported, CodeProviderDisabled, CodeMFADisabled,
 		CodeWeakPassword, CodeSamePassword, CodeSSOManaged, CodeNeedsAddress, CodeNoMailer, CodeReauthNeeded, CodeCurrentNeeded,
 		CodeCurrentInvalid,
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,

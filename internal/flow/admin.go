@@ -293,10 +293,11 @@ func (a *Admin) patchAddresses(p *auth.UserPatch, u *auth.User, in *UserChange) 
 			}
 		}
 	}
-	if in.EmailConfirm != nil {
+	// Without an address there is nothing to confirm: one added later would count as proved.
+	if in.EmailConfirm != nil && (u.Email != "" || p.Email != nil) {
 		p.EmailConfirmedAt = &emailAt
 	}
-	if in.PhoneConfirm != nil {
+	if in.PhoneConfirm != nil && (u.Phone != "" || p.Phone != nil) {
 		p.PhoneConfirmedAt = &phoneAt
 	}
 	return nil

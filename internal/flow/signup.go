@@ -192,16 +192,16 @@ func (c *Config) addIdentity(u *auth.User, provider string, data map[string]json
 	if err != nil {
 		return err
 	}
-	address := u.Email
+	address, email := u.Email, u.Email
 	if provider == auth.ProviderPhone {
-		address = u.Phone
+		address, email = u.Phone, ""
 	}
 	identity, err := marshalAny(identityData(u.ID, provider, address, false))
 	if err != nil {
 		return err
 	}
 	u.Identities = append(u.Identities, auth.Identity{
-		ID: id, UserID: u.ID, Provider: provider, ProviderID: u.ID.String(), Data: identity, Email: u.Email,
+		ID: id, UserID: u.ID, Provider: provider, ProviderID: u.ID.String(), Data: identity, Email: email,
 		LastSignInAt: u.CreatedAt, CreatedAt: u.CreatedAt, UpdatedAt: u.CreatedAt,
 	})
 	meta := map[string]any{}

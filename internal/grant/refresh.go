@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -28,11 +29,21 @@ func (g Refresh) Prove(_ context.Context, r *Request) (Proof, error) {
 	if r.RefreshToken == "" {
 		return Proof{}, auth.E(auth.CodeValidation, "refresh_token required")
 	}
+	if isOldGoTrue(r.RefreshToken) {
+		return Proof{}, auth.E(auth.CodeRefreshNotFound, "")
+	}
 	session, counter, err := g.Tokens.ParseRefresh(r.RefreshToken)
 	if err != nil {
 		return Proof{}, err
 	}
 	return Proof{Refresh: &RefreshProof{session, counter}}, nil
+}
+
+// isOldGoTrue recognises GoTrue's first refresh tokens, twelve base32 characters. Clients of
+// a replaced GoTrue still hold some: the answer that makes them sign in again is "not
+// found", not "malformed".
+func isOldGoTrue(token string) bool {
+	return len(token) == 12 && strings.Trim(token, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
 // continueSession is the issue step of a refresh. The store decides and rotates in one

@@ -106,8 +106,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server: verifier: %w", err)
 	}
-	s.mount(hasher)
-	return nil
+	return s.mount(hasher)
 }
 
 // openKeys opens the ring, making the first keys of a new database.

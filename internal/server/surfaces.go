@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/config"
 	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/password"
+	"github.com/cardea-auth/cardea/internal/redirect"
 	"github.com/cardea-auth/cardea/internal/surface/gotrue"
 	"github.com/cardea-auth/cardea/internal/web"
 	"github.com/cardea-auth/cardea/ratelimit"
@@ -24,7 +26,11 @@ func corsHeaders() []string {
 }
 
 // mount builds the flows and the list of surfaces.
-func (s *Server) mount(hasher *password.Hasher) {
+func (s *Server) mount(hasher *password.Hasher) error {
+	redirects, err := redirect.New(s.cfg.SiteURL, s.cfg.RedirectURLs)
+	if err != nil {
+		return fmt.Errorf("server: CARDEA_SITE_URL and CARDEA_REDIRECT_URLS: %w", err)
+	}
 	var limiter *ratelimit.Memory
 	if s.cfg.RateLimit.Enabled {
 		limiter = ratelimit.NewMemory(0, s.opt.Now)
@@ -40,7 +46,7 @@ func (s *Server) mount(hasher *password.Hasher) {
 			AnonymousEnabled: s.cfg.AnonymousEnabled, EmailAutoconfirm: s.cfg.EmailAutoconfirm,
 			PhoneAutoconfirm: s.cfg.PhoneAutoconfirm,
 		},
-		Version: s.opt.Version, Now: s.opt.Now,
+		Redirects: redirects, Version: s.opt.Version, Now: s.opt.Now,
 	})
 	mux := http.NewServeMux()
 	mux.Handle(config.AuthPath+"/", http.StripPrefix(config.AuthPath, supabase))
@@ -58,6 +64,7 @@ func (s *Server) mount(hasher *password.Hasher) {
 		},
 		HSTS: strings.HasPrefix(s.cfg.PublicURL, "https://"), Timeout: s.cfg.HTTP.RequestTimeout, MaxBody: s.cfg.HTTP.MaxBody,
 	}, mux)
+	return nil
 }
 
 func (s *Server) flowConfig(hasher *password.Hasher, policy password.Policy, limiter *ratelimit.Memory) flow.Config {

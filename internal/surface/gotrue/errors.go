@@ -91,6 +91,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodePasskeyDisabled:     {404, "passkey_disabled", "Passkeys are disabled"},
 	auth.CodeWeb3Disabled:        {422, "web3_provider_disabled", "Web3 provider is disabled"},
 	auth.CodeProviderUnsupported: {400, "validation_failed", "Unsupported provider: provider is not enabled"},
+	auth.CodeProviderDisabled:    {400, "provider_disabled", "Provider is not enabled"},
 	auth.CodeMFADisabled:         {422, "mfa_totp_enroll_not_enabled", "MFA enroll is disabled for TOTP"},
 
 	auth.CodeWeakPassword: {422, "weak_password", "Password is too weak"},

@@ -9,6 +9,7 @@
 //	GET    /user                          the caller's account
 //	PUT    /user                          change it
 //	POST   /logout?scope=                 global, local, others
+//	GET    /callback                      return of an external sign-in: none is pending, so to the site URL
 //	GET    /settings  /health             what is on; liveness
 //	GET    /.well-known/jwks.json         public keys
 //	GET    /admin/users                   list
@@ -33,6 +34,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/grant"
+	"github.com/cardea-auth/cardea/internal/redirect"
 	"github.com/cardea-auth/cardea/internal/web"
 )
 
@@ -63,6 +65,7 @@ type Config struct {
 	Keys       KeySet
 	AdminRoles []string // role claims that may use /admin
 	Settings   Settings
+	Redirects  *redirect.Rules
 	Version    string
 	Now        func() time.Time
 }
@@ -107,6 +110,7 @@ func (s *surface) routes() []route {
 		{"/token", m{"POST": s.token}},
 		{"/user", m{"GET": s.getUser, "PUT": s.putUser}},
 		{"/logout", m{"POST": s.logout}},
+		{"/callback", m{"GET": s.callback, "POST": s.callback}},
 		{"/settings", m{"GET": s.settings}},
 		{"/health", m{"GET": s.health}},
 		{"/.well-known/jwks.json", m{"GET": s.jwks}},

@@ -1,7 +1,9 @@
 package gotrue
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/cardea-auth/cardea/internal/web"
 )
@@ -29,6 +31,23 @@ func (s *surface) settings(w http.ResponseWriter, _ *http.Request) error {
 		SAMLNextKey       bool            `json:"saml_private_key_next_configured"`
 		PasskeysEnabled   bool            `json:"passkeys_enabled"`
 	}{External: external, DisableSignup: c.SignupDisabled, MailerAutoconfirm: c.EmailAutoconfirm, PhoneAutoconfirm: c.PhoneAutoconfirm})
+}
+
+// callback is GET and POST /callback, where an external provider sends a person back. No
+// sign-in can be pending, as no provider is configured, so every state is a wrong one: the
+// person goes to the site URL and its page says why. Nothing of the request is reflected.
+func (s *surface) callback(w http.ResponseWriter, r *http.Request) error {
+	to, err := url.Parse(s.c.Redirects.Choose())
+	if err != nil {
+		return fmt.Errorf("gotrue: site URL: %w", err)
+	}
+	q := to.Query()
+	q.Set("error", "invalid_request")
+	q.Set("error_code", "bad_oauth_state")
+	q.Set("error_description", "OAuth state is missing or not known")
+	to.RawQuery = q.Encode()
+	http.Redirect(w, r, to.String(), http.StatusSeeOther)
+	return nil
 }
 
 // health is GET /health. It is liveness: it does not ask the database.

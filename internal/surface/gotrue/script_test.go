@@ -270,3 +270,19 @@ func render(w *httptest.ResponseRecorder) string {
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
+
+// A5.2: a return from an external sign-in that nobody began ends on our own page, whatever
+// the request says.
+func TestCallbackGoesToTheSiteOnly(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, "CARDEA_SITE_URL=https://app.example/start", "CARDEA_REDIRECT_URLS=https://other.example/**")
+	r := httptest.NewRequest(http.MethodGet, "/auth/v1/callback?state=x&code=y&redirect_to=https://evil.example", nil)
+	r.Header.Set("Referer", "https://evil.example")
+	r.Header.Set("X-Forwarded-Host", "evil.example")
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	to := w.Header().Get("Location")
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "https://app.example/start?error=invalid_request&error_code=bad_oauth_state") || strings.Contains(to, "evil") {
+		t.Errorf("%d to %s", w.Code, to)
+	}
+}
