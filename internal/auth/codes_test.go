@@ -32,7 +32,7 @@ func TestCodesIsComplete(t *testing.T) {
 		for _, decl := range file.Decls {
 			if g, ok := decl.(*ast.GenDecl); ok && g.Tok == token.CONST {
 				for _, spec := range g.Specs {
-					collectCode(t, spec.(*ast.ValueSpec), declared) //nolint:errcheck // constants have value specs
+					collectCode(t, spec.(*ast.ValueSpec), declared)
 				}
 			}
 		}

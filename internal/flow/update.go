@@ -69,6 +69,8 @@ func (a *Accounts) Update(ctx context.Context, c auth.Caller, in Update) (auth.U
 func (a *Accounts) checkUpdate(u *auth.User, c auth.Caller, in *Update) error {
 	credential := in.Email != nil || in.Phone != nil || in.Password != nil
 	switch {
+	case credential && c.SessionID.IsZero():
+		return auth.E(auth.CodeNotFirstParty, "") // a token that nothing can revoke must not take the account over
 	case credential && u.IsSSO:
 		return auth.E(auth.CodeSSOManaged, "")
 	case credential && u.HasVerifiedFactor() && c.AAL != auth.AAL2:

@@ -116,6 +116,9 @@ func (p *Pipeline) Exchange(ctx context.Context, r Request) (auth.SignedIn, erro
 	}
 	proof, err := g.Prove(ctx, &r)
 	if err != nil {
+		if auth.CodeOf(err) == auth.CodeOverloaded {
+			p.refund(subject) // nothing was tried: our lack of room is not a wrong password
+		}
 		return auth.SignedIn{}, err
 	}
 	if proof.Refresh != nil {

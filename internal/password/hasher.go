@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -43,7 +44,7 @@ type Config struct {
 // token verification and refresh, and what exceeds the queue is told to come back.
 type Hasher struct {
 	c       Config
-	turns   chan struct{}
+	turns   *semaphore.Weighted // Concurrency in all
 	waiting atomic.Int64
 	dummy   string
 }
@@ -60,7 +61,7 @@ func New(c Config) (*Hasher, error) {
 	default:
 		return nil, fmt.Errorf("password: unknown algorithm %q: use %s or %s", c.Algorithm, Argon2id, Bcrypt)
 	}
-	h := &Hasher{c: c, turns: make(chan struct{}, c.Concurrency)}
+	h := &Hasher{c: c, turns: semaphore.NewWeighted(int64(c.Concurrency))}
 	var err error
 	if h.dummy, err = h.makeDummy(); err != nil {
 		return nil, err
@@ -102,30 +103,29 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// turn waits for a place among the hashes in work. Errors: CodeOverloaded when the queue is
-// full or the wait was too long, or the context's own.
-func (h *Hasher) turn(ctx context.Context) (release func(), err error) {
-	release = func() { <-h.turns }
-	select {
-	case h.turns <- struct{}{}:
+// turn waits for a place among the hashes in work. A hash that needs more memory than ours
+// (KiB) takes the room of several, so that imported ones can't multiply the budget. Errors:
+// CodeOverloaded when the queue is full or the wait was too long, or the context's own.
+func (h *Hasher) turn(ctx context.Context, memory int64) (release func(), err error) {
+	unit := int64(h.c.Memory)
+	weight := min(max((memory+unit-1)/unit, 1), int64(h.c.Concurrency))
+	release = func() { h.turns.Release(weight) }
+	if h.turns.TryAcquire(weight) {
 		return release, nil
-	default:
-	}
-	if h.waiting.Add(1) > int64(h.c.Queue) {
-		h.waiting.Add(-1)
-		return nil, overloaded()
 	}
 	defer h.waiting.Add(-1)
-	timer := time.NewTimer(h.c.MaxWait)
-	defer timer.Stop()
-	select {
-	case h.turns <- struct{}{}:
-		return release, nil
-	case <-timer.C:
+	if h.waiting.Add(1) > int64(h.c.Queue) {
 		return nil, overloaded()
-	case <-ctx.Done():
+	}
+	waiting, cancel := context.WithTimeout(ctx, h.c.MaxWait)
+	defer cancel()
+	switch err := h.turns.Acquire(waiting, weight); {
+	case err == nil:
+		return release, nil
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("password: waiting for a turn: %w", ctx.Err())
 	}
+	return nil, overloaded()
 }
 
 func overloaded() error {
@@ -164,7 +164,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if h.c.Algorithm == Bcrypt && len(p) > bcryptMaxBytes {
 		return "", auth.E(auth.CodeValidation, fmt.Sprintf("Password cannot be longer than %d bytes with bcrypt", bcryptMaxBytes))
 	}
-	release, err := h.turn(ctx)
+	release, err := h.turn(ctx, int64(h.c.Memory))
 	if err != nil {
 		return "", err
 	}
@@ -202,7 +202,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, rehash 
 	if err != nil {
 		return false, false, h.VerifyNone(ctx, p)
 	}
-	release, err := h.turn(ctx)
+	release, err := h.turn(ctx, parsed.memory())
 	if err != nil {
 		return false, false, err
 	}

@@ -171,7 +171,7 @@ func (h *harness) exec(sql string) error {
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is left to be lost
+	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
 	}
@@ -192,6 +192,6 @@ func (h *harness) url(name string) string {
 // that what a killed run left on a shared server can be told from other data.
 func newName(kind string) string {
 	var b [8]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(b[:])
 	return "cardea_" + kind + "_" + hex.EncodeToString(b[:])
 }

@@ -64,7 +64,7 @@ func TestMigratedCopiesAreApart(t *testing.T) {
 	}
 }
 
-func TestDroppedWhenTheTestEnds(t *testing.T) {
+func TestDroppedWhenTheTestEnds(t *testing.T) { //nolint:tparallel // the subtest has to end first
 	t.Parallel()
 	var name string
 	t.Run("user", func(t *testing.T) {

@@ -96,5 +96,5 @@ func answerHealth(w http.ResponseWriter, err error) {
 	if err != nil {
 		status, text = http.StatusServiceUnavailable, "unavailable"
 	}
-	_ = web.WriteJSON(w, status, map[string]string{"status": text}) //nolint:errcheck // strings only
+	_ = web.WriteJSON(w, status, map[string]string{"status": text})
 }

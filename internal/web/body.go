@@ -24,7 +24,8 @@ type Object map[string]json.RawMessage
 
 // ReadObject reads the body. Errors: CodeBodyTooLarge; CodeBadJSON for an empty body, bad
 // UTF-8, anything but one object, a name that occurs twice, nesting over 32 levels;
-// CodeValidation for NUL bytes and unpaired surrogates, which no database stores.
+// CodeValidation for NUL bytes, unpaired surrogates and
+// numbers out of range, which no database stores.
 func ReadObject(r *http.Request) (Object, error) {
 	body, err := io.ReadAll(r.Body)
 	var tooLarge *http.MaxBytesError
@@ -65,7 +66,7 @@ func ParseObject(body []byte) (Object, error) {
 		return nil, badJSON("the body is not a JSON object")
 	}
 	if !auth.CleanJSON(body) {
-		return nil, auth.E(auth.CodeValidation, "the body contains characters that can't be stored (NUL or an unpaired surrogate)")
+		return nil, auth.E(auth.CodeValidation, "the body contains what can't be stored: NUL, an unpaired surrogate, or a number out of range")
 	}
 	return o, nil
 }

@@ -57,10 +57,14 @@ if (kind === 'sqlite') {
 
     test('it refuses to listen anywhere but on loopback', async () => {
       const open = await prepareServer({ command: 'dev', env: { CARDEA_LISTEN: '0.0.0.0:0', CARDEA_PUBLIC_URL: undefined } })
-      await assert.rejects(open.cli('dev'), (error) => {
-        assert.match(error.stderr + error.stdout, /CARDEA_LISTEN|loopback/)
-        return true
-      })
+      try {
+        await assert.rejects(open.cli('dev'), (error) => {
+          assert.match(error.stderr + error.stdout, /CARDEA_LISTEN|loopback/)
+          return true
+        })
+      } finally {
+        await open.discard()
+      }
     })
   })
 }

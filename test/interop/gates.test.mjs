@@ -104,6 +104,17 @@ describe(`feature gates on ${kind}`, () => {
     assert.deepEqual([metadata.status, metadata.json.code], [404, 'feature_disabled'])
   })
 
+  test('a provider’s callback without a known state leads home with the error, nowhere else', async () => {
+    for (const query of ['', '?state=x&code=y', `?state=${someID}&code=y&redirect_to=https://evil.example`]) {
+      const { status, headers } = await exchange(server, 'GET', `/callback${query}`)
+      assert.equal(status, 303, query)
+      const target = new URL(headers.location)
+      assert.equal(target.origin, server.url)
+      assert.equal(target.searchParams.get('error'), 'invalid_request')
+      assert.match(target.searchParams.get('error_code'), /^bad_oauth_(state|callback)$/)
+    }
+  })
+
   test('the PKCE grant without a flow', async () => {
     const { status, json } = await exchange(server, 'POST', '/token?grant_type=pkce', {
       headers: newShape,
@@ -116,7 +127,7 @@ describe(`feature gates on ${kind}`, () => {
   test('every one of these answers clearly without a token, too', async () => {
     for (const [method, path] of [
       ['POST', '/otp'], ['POST', '/magiclink'], ['POST', '/recover'], ['POST', '/resend'], ['POST', '/verify'], ['GET', '/verify?token=x&type=signup'],
-      ['GET', '/reauthenticate'], ['POST', '/sso'], ['POST', '/sso/saml/acs'], ['GET', '/sso/saml/metadata'], ['GET', '/authorize'], ['GET', '/callback'],
+      ['GET', '/reauthenticate'], ['POST', '/sso'], ['POST', '/sso/saml/acs'], ['GET', '/sso/saml/metadata'], ['GET', '/authorize'],
       ['POST', '/factors'], ['POST', `/factors/${someID}/challenge`], ['POST', `/factors/${someID}/verify`], ['DELETE', `/factors/${someID}`],
       ['GET', '/passkeys'], ['POST', '/passkeys/authentication/options'], ['POST', '/passkeys/registration/options'], ['POST', '/invite'],
       ['GET', '/user/identities/authorize?provider=google'], ['DELETE', `/user/identities/${someID}`], ['GET', '/user/oauth/grants'],

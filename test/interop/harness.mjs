@@ -4,7 +4,7 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -39,7 +39,7 @@ async function binary() {
   if (process.env.CARDEA_BIN) return process.env.CARDEA_BIN
   builtBinary ??= (async () => {
     const folder = mkdtempSync(join(tmpdir(), 'cardea-bin-'))
-    process.on('exit', () => rmQuietly(folder))
+    process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
     const out = join(folder, 'cardea')
     await run('go', ['build', '-o', out, './cmd/cardea'], {
       cwd: join(here, '..', '..'),
@@ -48,10 +48,6 @@ async function binary() {
     return out
   })()
   return builtBinary
-}
-
-function rmQuietly(folder) {
-  rm(folder, { recursive: true, force: true }).catch(() => {})
 }
 
 /** A loopback port that is free now. */
@@ -169,16 +165,19 @@ class Server {
     }).launch()
   }
 
+  /** Removes database and folder. stop does it; call it where nothing was launched. */
+  async discard() {
+    await this.drop()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
   /** Stops the process as an operator would and says how it ended. */
   async stop() {
     const dead = delay(20_000, 'timeout', { ref: false })
     this.child.kill('SIGTERM')
     const how = await Promise.race([this.exited, dead])
     if (how === 'timeout') this.child.kill('SIGKILL')
-    if (this.owned) {
-      await this.drop()
-      rmQuietly(this.folder)
-    }
+    if (this.owned) await this.discard()
     if (how === 'timeout' || how.code !== 0) {
       throw new Error(`cardea ${this.command} did not stop cleanly: ${JSON.stringify(how)}\n${this.log}`)
     }
@@ -223,6 +222,11 @@ export async function prepareServer({ env = {}, command = 'serve' } = {}) {
 /** A running server with a migrated, empty database. Call its stop() when done. */
 export async function startServer(options = {}) {
   const server = await prepareServer(options)
-  if (server.command === 'serve') await server.cli('migrate')
-  return server.launch()
+  try {
+    if (server.command === 'serve') await server.cli('migrate')
+    return await server.launch()
+  } catch (error) {
+    await server.discard()
+    throw error
+  }
 }

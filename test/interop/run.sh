@@ -42,7 +42,7 @@ for kind in "${kinds[@]}"; do
   if [ "$kind" = postgres ]; then start_postgres off; fi
   echo "== $kind"
   code=0
-  CARDEA_TEST_DB=$kind node --test --test-concurrency=1 \
+  CARDEA_TEST_DB=$kind node --test --test-concurrency=1 --test-timeout=300000 \
     --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=./count.mjs --test-reporter-destination="$work/$kind.json" \
     "${files[@]}" || code=$?

@@ -175,7 +175,7 @@ describe(`other signing algorithms on ${kind}`, () => {
         return true
       })
     } finally {
-      await server.drop()
+      await server.discard()
     }
   })
 

@@ -133,7 +133,7 @@ func (l *lab) serve(ctx context.Context, binary, folder string, env []string) er
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(binary, "serve") //nolint:noctx // stopped by SIGTERM below, not killed with ctx
+	cmd := exec.Command(binary, "serve")
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = env, folder, log, log
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -142,7 +142,7 @@ func (l *lab) serve(ctx context.Context, binary, folder string, env []string) er
 	gone := make(chan error, 1)
 	go func() { gone <- cmd.Wait() }()
 	l.undo = append(l.undo, func() error {
-		defer log.Close() //nolint:errcheck // only a log
+		defer log.Close()
 		return stopProcess(cmd.Process, gone)
 	})
 	for {
@@ -152,7 +152,7 @@ func (l *lab) serve(ctx context.Context, binary, folder string, env []string) er
 		select {
 		case err := <-gone:
 			gone <- err
-			text, _ := os.ReadFile(log.Name()) //nolint:errcheck // shown if it can be read
+			text, _ := os.ReadFile(log.Name())
 			return fmt.Errorf("cardea serve ended: %w\n%s", err, text)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -201,7 +201,7 @@ func (l *lab) close() error {
 
 // freeAddress gives a loopback address that nobody listens on now.
 func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

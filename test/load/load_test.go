@@ -49,9 +49,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.broken && !strings.HasSuffix(route, "/health"):
 		http.Error(w, "out of order", http.StatusInternalServerError)
 	case route == "GET /auth/v1/health", route == "GET /auth/v1/.well-known/jwks.json":
-		io.WriteString(w, "{}") //nolint:errcheck // a fake
+		io.WriteString(w, "{}")
 	case route == "GET /auth/v1/user" && strings.HasPrefix(r.Header.Get("Authorization"), "Bearer a"):
-		io.WriteString(w, "{}") //nolint:errcheck // a fake
+		io.WriteString(w, "{}")
 	case route == "POST /auth/v1/token?grant_type=password" && body["password"] == password && strings.HasPrefix(body["email"], "load-"):
 		session()
 	case route == "POST /auth/v1/token?grant_type=refresh_token" && strings.HasPrefix(body["refresh_token"], "r"):

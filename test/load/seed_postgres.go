@@ -40,7 +40,7 @@ func createDatabase(ctx context.Context, admin string) (drop func() error, dbURL
 		if err != nil {
 			return err
 		}
-		defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+		defer conn.Close(ctx)
 		_, err = conn.Exec(ctx, sql)
 		return err
 	}
@@ -91,7 +91,7 @@ func (p *postgres) postmaster(ctx context.Context) (int, error) {
 	}
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", backend))
 	if err != nil || string(comm) != "postgres\n" { // another system, or another process namespace
-		return 0, nil
+		return 0, nil //nolint:nilerr // that it can't be seen is the answer
 	}
 	s, err := readStat(backend)
 	return s.parent, err

@@ -25,7 +25,7 @@ func (s *sqlite) columns(ctx context.Context, table string) (names []string, err
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err is asked
+	defer rows.Close()
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {

@@ -103,7 +103,7 @@ func TestMigrateCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlock() //nolint:errcheck // nothing was written
+	defer unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := Migrate(ctx, path); !errors.Is(err, context.DeadlineExceeded) {

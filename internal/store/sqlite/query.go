@@ -30,7 +30,7 @@ type readPool struct {
 
 func (p *readPool) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	if st, ok := p.stmts.Load(text); ok {
-		return st.(*sql.Stmt), nil //nolint:forcetypeassert // nothing else is stored
+		return st.(*sql.Stmt), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
 	st, err := p.db.PrepareContext(ctx, text)
 	if err != nil {
@@ -38,7 +38,7 @@ func (p *readPool) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	}
 	// Two callers may prepare the same one at first; one of the two is kept.
 	if old, loaded := p.stmts.LoadOrStore(text, st); loaded {
-		return old.(*sql.Stmt), st.Close() //nolint:forcetypeassert // nothing else is stored
+		return old.(*sql.Stmt), st.Close() //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
 	return st, nil
 }
@@ -233,7 +233,7 @@ func each(ctx context.Context, r runner, text string, args []any, f func(scan fu
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it
+	defer rows.Close()
 	for rows.Next() {
 		if err := f(rows.Scan); err != nil {
 			return err

@@ -62,7 +62,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeNoAuthorization:   {401, "no_authorization", "This endpoint requires a valid Bearer token"},
 	auth.CodeBadJWT:            {403, "bad_jwt", "invalid JWT: unable to parse or verify signature"},
 	auth.CodeBadSubject:        {400, "bad_jwt", "invalid claim: sub claim must be a UUID"},
-	auth.CodeNotFirstParty:     {403, "bad_jwt", "invalid JWT: a token of an OAuth client can't manage the account"},
+	auth.CodeNotFirstParty:     {403, "bad_jwt", "invalid JWT: only a session of the account itself can manage it"},
 	auth.CodeNotAdmin:          {403, "not_admin", "User not allowed"},
 	auth.CodeTokenUserNotFound: {403, "user_not_found", "User from sub claim in JWT does not exist"},
 	auth.CodeSessionNotFound:   {403, "session_not_found", "Session from session_id claim in JWT does not exist"},
@@ -142,7 +142,7 @@ func (s *surface) writeError(w http.ResponseWriter, r *http.Request, e *auth.Err
 	}
 	if newShape(r) {
 		h.Set(versionHeader, apiVersion)
-		_ = web.WriteJSON(w, out.status, struct { //nolint:errcheck // strings only
+		_ = web.WriteJSON(w, out.status, struct {
 			Code    string       `json:"code"`
 			Message string       `json:"message"`
 			Weak    *weakReasons `json:"weak_password,omitempty"`
@@ -153,7 +153,7 @@ func (s *surface) writeError(w http.ResponseWriter, r *http.Request, e *auth.Err
 	if ev := web.EventFrom(r.Context()); ev != nil && out.status >= 500 {
 		id = ev.RequestID
 	}
-	_ = web.WriteJSON(w, out.status, struct { //nolint:errcheck // strings only
+	_ = web.WriteJSON(w, out.status, struct {
 		Code  int          `json:"code"`
 		Error string       `json:"error_code"`
 		Msg   string       `json:"msg"`
@@ -168,6 +168,6 @@ func newShape(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	since, _ := time.Parse(time.DateOnly, apiVersion) //nolint:errcheck // a constant
+	since, _ := time.Parse(time.DateOnly, apiVersion)
 	return !v.Before(since)
 }
