@@ -104,7 +104,10 @@ func TestMemoryIsShared(t *testing.T) {
 					return
 				}
 				n := now.Add(size)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				for m := most.Load(); n > m; m = most.Load() {
+					if most.CompareAndSwap(m, n) {
+						break
+					}
 				}
 				runtime.Gosched()
 				now.Add(-size)

@@ -1,6 +1,8 @@
 // A reporter for node's test runner that counts: one JSON document at the end. A file in
 // which nothing ran counts as a failure, so that an empty suite can't look like a good one.
 
+import { basename } from 'node:path'
+
 export default async function* count(events) {
   const files = new Map()
   let passed = 0
@@ -8,7 +10,7 @@ export default async function* count(events) {
   let skipped = 0
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue
-    const whole = data.nesting === 0 && data.name.endsWith('.test.mjs') // the file itself, not a test in it
+    const whole = data.nesting === 0 && basename(data.name) === basename(data.file ?? '') // the file itself, not a test in it
     const tests = files.get(data.file) ?? 0
     if (whole) {
       if (type === 'test:fail' && tests === 0) failed++
