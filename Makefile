@@ -55,7 +55,7 @@ setup: ## check and install what the tests need
 # ---- tests
 
 .PHONY: test
-test: setup vet test-go test-race test-load test-interop ## every test, on SQLite and PostgreSQL; nothing is skipped
+test: setup vet test-go test-race test-verifier test-adapters test-load test-interop ## every test, on SQLite and PostgreSQL; nothing is skipped
 	@echo 'make test: all passed'
 
 .PHONY: vet
@@ -70,6 +70,23 @@ test-go: ## the Go tests, seeds of the fuzz targets included
 test-race: ## the packages with concurrency, under the race detector
 	CARDEA_REQUIRE_POSTGRES=1 CGO_ENABLED=1 $(GO) test -race $(RACE)
 
+.PHONY: test-verifier
+test-verifier: ## the verifier against vectors, attacks, other libraries and a hostile network
+	cd test/verifier && $(GO) mod tidy -diff && $(GO) vet . && gofmt -l . | { ! grep .; } && $(GO) test -bench . -benchtime 1x .
+
+.PHONY: bench-verifier
+bench-verifier: BENCHTIME = 1s
+bench-verifier: ## the verifier beside other libraries, on one processor and on all
+	cd test/verifier && $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -cpu "1,$$(getconf _NPROCESSORS_ONLN)" .
+
+# Modules of their own, so that a service pulls in no framework but its own. The commands
+# of the main module don't see them.
+ADAPTERS := $(patsubst %/go.mod,%,$(wildcard adapters/*/go.mod examples/*/go.mod))
+
+.PHONY: test-adapters
+test-adapters: ## the adapters to gin, echo, fiber, connect and grpc, plain chi, and the examples with libraries of their own
+	@for m in $(ADAPTERS); do echo "$$m"; (cd $$m && $(GO) mod tidy -diff && $(GO) vet ./... && gofmt -l . | { ! grep .; } && $(GO) test ./...); done
+
 .PHONY: test-load
 test-load: test-binary ## the load tool, a second for each scenario, to see that it works
 	CARDEA_BIN=$(TEST_BINARY) LOAD_SIZES=100 LOAD_SESSIONS=8 LOAD_CONNECTIONS=4 LOAD_DURATION=1s LOAD_WARMUP=0s test/load/run.sh
@@ -81,6 +98,7 @@ test-interop: test-binary ## real npm clients against the real binary, on both d
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
 	GO='$(GO)' scripts/fuzz.sh '$(FUZZTIME)'
+	cd test/verifier && $(GO) test -run '^$$' -fuzz '^FuzzAgainstGolangJWT$$' -fuzztime '$(FUZZTIME)' .
 
 .PHONY: bench
 bench: setup ## benchmarks matching BENCH, BENCHTIME each, with allocations
@@ -100,6 +118,7 @@ check-fmt:
 .PHONY: lint
 lint: $(LINT) ## golangci-lint with .golangci.yml
 	$(LINT) run ./...
+	@for m in $(ADAPTERS); do (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
 
 # Built once, without cgo, from its own module so that go.mod stays small. Takes minutes.
 $(LINT): $(LINT_MODULE)
@@ -131,6 +150,11 @@ check-build: test-binary
 .PHONY: fmt
 fmt: ## format the Go code
 	gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs ls -d 2>/dev/null)
+
+.PHONY: tidy
+tidy: ## go mod tidy, in the modules of the adapters too
+	$(GO) mod tidy
+	@for m in $(ADAPTERS); do (cd $$m && $(GO) mod tidy); done
 
 .PHONY: generate
 generate: ## write generated files anew

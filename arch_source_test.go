@@ -191,14 +191,14 @@ type worldly struct {
 // worldlyCalls lists what would make a test depend on the machine or on luck. Only calls
 // are refused: `if cfg.Now == nil { cfg.Now = time.Now }` is how the clock enters.
 func worldlyCalls() []worldly {
-	assembly := []string{"cmd/", "test/", "internal/pgtest"}
+	assembly := []string{"cmd/", "test/", "examples/", "internal/pgtest"}
 	return []worldly{
 		{"time", "Now|Since|Until", assembly, false, "the injected Now"},
 		{"time", "Sleep", []string{"test/load/"}, true, "testing/synctest, or a channel"},
 		{"time", "Tick", nil, true, "time.NewTicker, which can be stopped"},
 		{"crypto/rand", "Read|Int|Prime|Text", assembly, false, "the injected Rand"},
 		{"os", "Getenv|LookupEnv|Environ|ExpandEnv", slices.Concat(assembly, []string{"internal/config", "internal/store/storetest"}), false, "internal/config"},
-		{"os", "Exit", []string{"cmd/", "test/"}, false, "an error"},
+		{"os", "Exit", []string{"cmd/", "test/", "examples/"}, false, "an error"},
 		{"fmt", "Print|Printf|Println", []string{"test/"}, false, "slog, or the writer that was handed in"},
 		{"net/http", "Get|Post|PostForm|Head|Handle|HandleFunc|ListenAndServe|ListenAndServeTLS", nil, false, "a client or server with time limits"},
 		{"log/slog", "Debug|Info|Warn|Error|Log|Default|SetDefault", nil, false, "the injected logger"},

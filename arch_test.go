@@ -101,6 +101,7 @@ func layers() []layer {
 	list := []layer{
 		{of: "", may: []string{}},
 		{of: "ratelimit", may: []string{}},
+		{of: "cardeatest/", may: []string{"", "cardeatest"}},
 		{of: "internal/auth", may: []string{}},
 		{of: "internal/pgtest", may: []string{}},
 		{of: "internal/store", may: domain},
@@ -121,6 +122,8 @@ func layers() []layer {
 		{of: "cmd/", may: slices.Concat(public, []string{"internal/"})},
 		// Programs that measure or attack a running server may use what an operator has.
 		{of: "test/", may: slices.Concat(public, []string{"internal/"})},
+		// Programs that show what a service writes: it has the public packages only.
+		{of: "examples/", may: public},
 	}
 	for _, leaf := range leaves() {
 		list = append(list, layer{of: leaf, may: domain})
@@ -146,7 +149,7 @@ func layerOf(rel string) (layer, bool) {
 
 // testSupport is imported by tests only.
 func testSupport(rel string) bool {
-	return rel == "internal/pgtest" || rel == "internal/store/storetest"
+	return rel == "internal/pgtest" || rel == "internal/store/storetest" || matches("cardeatest/", rel)
 }
 
 // TestImportsRunDownwards proves rule 1 of the house. Imports of test files are free:

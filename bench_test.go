@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,6 +87,73 @@ func BenchmarkMiddlewareCachedParallel(b *testing.B) {
 			h.ServeHTTP(w, requests[i%len(requests)])
 		}
 	})
+}
+
+// BenchmarkMiddlewareDistinct goes through 10,000 different tokens: twice as many as the
+// cache holds, so that most are verified anew, and with a cache for all of them.
+func BenchmarkMiddlewareDistinct(b *testing.B) {
+	for _, size := range []int{5000, 20_000} {
+		b.Run("cache="+strconv.Itoa(size), func(b *testing.B) {
+			c := benchConfig(b)
+			c.CacheSize = size
+			v := mustVerifier(b, c)
+			h, w := guarded(b, v), nothing{http.Header{}}
+			requests := make([]*http.Request, 10_000)
+			for i := range requests {
+				requests[i] = request(freshToken(b, v, "HS256", i))
+				h.ServeHTTP(w, requests[i])
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				h.ServeHTTP(w, requests[i%len(requests)])
+				i++
+			}
+		})
+	}
+}
+
+// BenchmarkMiddlewareDenylist is BenchmarkMiddlewareCached with 10,000 revocations to
+// look through.
+func BenchmarkMiddlewareDenylist(b *testing.B) {
+	c, list := benchConfig(b), NewDenylist(DenylistConfig{})
+	c.Revoked = list.Check
+	for i := range 10_000 {
+		list.RevokeSession(testIssuer, strconv.Itoa(i), "bench")
+	}
+	v := mustVerifier(b, c)
+	h, r, w := guarded(b, v), request(freshToken(b, v, "ES256", 0)), nothing{http.Header{}}
+	h.ServeHTTP(w, r)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkFullCache says how much memory a full cache of the default size takes.
+func BenchmarkFullCache(b *testing.B) {
+	c := benchConfig(b)
+	v := mustVerifier(b, c)
+	tokens := make([]string, defaultCacheSize)
+	for i := range tokens {
+		tokens[i] = freshToken(b, v, "HS256", i)
+	}
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		v := mustVerifier(b, c)
+		for _, token := range tokens {
+			if _, err := v.Verify(b.Context(), token); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		held := v.cache.len() // also keeps the cache from being collected before
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(held), "B/token")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB")
+	}
 }
 
 // BenchmarkMiddlewareUncached: the goal for ES256 is 1.3 × BenchmarkRawVerify/ES256.

@@ -121,7 +121,7 @@ func TestEvict(t *testing.T) {
 	v, source, _ := cached(t, nil)
 	var tokens []string
 	for i := range 4 {
-		tokens = append(tokens, esToken(map[string]any{"sub": "user-" + strconv.Itoa(i/2), "session_id": "session-" + strconv.Itoa(i)}))
+		tokens = append(tokens, esToken(map[string]any{"sub": "user-" + strconv.Itoa(i/2), "session_id": "session-" + strconv.Itoa(i), "tenant_id": "t" + strconv.Itoa(i), "memberships": []any{"t" + strconv.Itoa(i/2*2)}}))
 		wantCode(t, v, tokens[i], "")
 	}
 	wantCode(t, v, esToken(map[string]any{"session_id": absent}), "")
@@ -143,6 +143,21 @@ func TestEvict(t *testing.T) {
 	}
 	if source.count() != before+3 {
 		t.Errorf("%d verifications", source.count()-before)
+	}
+	if n := v.EvictTenant(testIssuer, "") + v.EvictTenant(testIssuer, "t9") + v.EvictTenant("https://other", "t1") + v.EvictIssuer("https://other"); n != 0 {
+		t.Errorf("nobody's tenant or issuer: %d", n)
+	}
+	if n := v.EvictTenant(testIssuer, "t0"); n != 2 {
+		t.Errorf("tenant: %d", n)
+	}
+	for _, token := range tokens {
+		wantCode(t, v, token, "")
+	}
+	if n := v.EvictIssuer(testIssuer); n != 5 || v.cache.len() != 0 {
+		t.Errorf("issuer: %d", n)
+	}
+	for _, token := range append(tokens, esToken()) {
+		wantCode(t, v, token, "")
 	}
 	if n := v.Evict(func(*Principal) bool { return true }); n != 5 || v.cache.len() != 0 {
 		t.Errorf("all: %d", n)

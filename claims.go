@@ -1,7 +1,6 @@
 package cardea
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,27 +8,39 @@ import (
 )
 
 // checkClaims runs every check on the payload that needs no key, in the order aud, exp,
-// nbf, iat, lifetime, sub, then the shape of an ID token. It fills p on the way.
-func (v *Verifier) checkClaims(c object, iss *issuer, now time.Time, p *Principal) *Error {
-	if failure := checkAudience(c, iss, p); failure != nil {
+// nbf, iat, lifetime, sub, required claims, the shape of an ID token, role. It fills p on
+// the way.
+func (iss *issuer) checkClaims(c object, now time.Time, p *Principal) *Error {
+	if failure := iss.checkAudience(c, p); failure != nil {
 		return failure
 	}
-	if failure := v.checkTimes(c, now, p); failure != nil {
+	if failure := iss.checkTimes(c, now, p); failure != nil {
 		return failure
 	}
 	var err error
 	if p.Subject, err = c.str("sub"); err != nil || !validSubject(p.Subject) {
 		return NewError(CodeSubject, err)
 	}
+	for _, name := range iss.required {
+		if !c.has(name) {
+			return NewError(CodeClaimMissing, fmt.Errorf("claim %s is missing", name))
+		}
+	}
 	if failure := checkShape(c); failure != nil {
 		return failure
 	}
-	return fillPrincipal(c, p)
+	if failure := iss.fillPrincipal(c, p); failure != nil {
+		return failure
+	}
+	if len(iss.userRoles) > 0 && p.Role != "" && !slices.Contains(iss.userRoles, p.Role) {
+		return NewError(CodeUserRole, nil)
+	}
+	return nil
 }
 
 // checkAudience: one of the token's audiences must be one of ours (RFC 7519 §4.1.3), or
 // a token for another service of the same issuer would pass here.
-func checkAudience(c object, iss *issuer, p *Principal) *Error {
+func (iss *issuer) checkAudience(c object, p *Principal) *Error {
 	raw := c.get("aud")
 	if raw == nil {
 		return NewError(CodeAudienceMissing, nil)
@@ -62,7 +73,7 @@ func checkAudience(c object, iss *issuer, p *Principal) *Error {
 // second in which a revoked session goes on. nbf and iat get it, because an issuer's
 // clock may be ahead. The lifetime is exp - iat, not the time left: a token made for a
 // year is as wrong on its last day as on its first.
-func (v *Verifier) checkTimes(c object, now time.Time, p *Principal) *Error {
+func (iss *issuer) checkTimes(c object, now time.Time, p *Principal) *Error {
 	exp, ok, failure := dateClaim(c, "exp")
 	if failure != nil {
 		return failure
@@ -77,7 +88,7 @@ func (v *Verifier) checkTimes(c object, now time.Time, p *Principal) *Error {
 	if failure != nil {
 		return failure
 	}
-	if ok && nbf.After(now.Add(v.leeway)) {
+	if ok && nbf.After(now.Add(iss.leeway)) {
 		return NewError(CodeNotYetValid, nil)
 	}
 	iat, ok, failure := dateClaim(c, "iat")
@@ -87,9 +98,9 @@ func (v *Verifier) checkTimes(c object, now time.Time, p *Principal) *Error {
 	switch {
 	case !ok:
 		return NewError(CodeIssuedAtMissing, nil)
-	case iat.After(now.Add(v.leeway)):
+	case iat.After(now.Add(iss.leeway)):
 		return NewError(CodeNotYetValid, nil)
-	case exp.Sub(iat) > v.maxLifetime:
+	case exp.Sub(iat) > iss.maxLifetime:
 		return NewError(CodeLifetime, nil)
 	}
 	p.IssuedAt, p.ExpiresAt = iat, exp
@@ -140,13 +151,13 @@ func checkShape(c object) *Error {
 
 // fillPrincipal reads the claims that are not needed to decide. A wrong type is refused
 // rather than ignored: is_anonymous "true" must not become false.
-func fillPrincipal(c object, p *Principal) *Error {
+func (iss *issuer) fillPrincipal(c object, p *Principal) *Error {
 	for _, field := range []struct {
 		name string
 		into *string
 	}{
 		{"email", &p.Email}, {"phone", &p.Phone}, {"role", &p.Role},
-		{"session_id", &p.SessionID}, {"client_id", &p.ClientID}, {"aal", &p.AAL},
+		{"session_id", &p.SessionID}, {"client_id", &p.ClientID}, {"aal", &p.AAL}, {"jti", &p.TokenID},
 	} {
 		s, err := c.str(field.name)
 		if err != nil {
@@ -161,13 +172,66 @@ func fillPrincipal(c object, p *Principal) *Error {
 	default:
 		return NewError(CodeClaim, fmt.Errorf("claim is_anonymous: %w", errNotTheShape))
 	}
+	p.EmailVerified = string(c.get("email_verified")) == "true"
+	p.PhoneVerified = string(c.get("phone_number_verified")) == "true"
 	var err error
 	if p.AMR, err = decodeAMR(c.get("amr")); err != nil {
 		return NewError(CodeClaim, fmt.Errorf("claim amr: %w", err))
 	}
 	p.AppMetadata, p.UserMetadata = c.get("app_metadata"), c.get("user_metadata")
-	p.Roles = applicationRoles(p.AppMetadata)
+	if failure := fillAuthTime(c, p); failure != nil {
+		return failure
+	}
+	return iss.fillRights(c, p)
+}
+
+// fillAuthTime. Nobody proved who he is after the token was made: a later time, out of a
+// clock that is ahead, must not make a sign-in fresher than it is.
+func fillAuthTime(c object, p *Principal) *Error {
+	at, ok, failure := dateClaim(c, "auth_time")
+	if failure != nil {
+		return failure
+	}
+	if !ok {
+		for _, a := range p.AMR {
+			if a.At.After(at) {
+				at = a.At
+			}
+		}
+	}
+	if at.After(p.IssuedAt) {
+		at = p.IssuedAt
+	}
+	p.AuthTime = at
 	return nil
+}
+
+// fillRights reads what the caller may do and where, from the configured places. Lists
+// of odd shape give no right. An odd tenant is refused: an empty one could mean more
+// than a wrong one.
+func (iss *issuer) fillRights(c object, p *Principal) *Error {
+	r := claimReader{claims: c}
+	p.Roles = slices.DeleteFunc(readNames(r.find(iss.paths.roles), iss.paths.ownRoles), databaseRole)
+	p.Permissions = readNames(r.find(iss.paths.permissions), false)
+	p.Memberships = readMemberships(r.find(iss.paths.memberships))
+	var err error
+	if p.Tenant, err = readID(r.find(iss.paths.tenant)); err != nil {
+		return NewError(CodeClaim, fmt.Errorf("tenant: %w", err))
+	}
+	if p.TenantRole, err = readText(r.find(iss.paths.tenantRole)); err != nil {
+		return NewError(CodeClaim, fmt.Errorf("tenant role: %w", err))
+	}
+	if p.Scopes, err = readScopes(r.find(iss.paths.scopes)); err != nil {
+		return NewError(CodeClaim, fmt.Errorf("scopes: %w", err))
+	}
+	return nil
+}
+
+func readText(raw []byte) (string, error) {
+	if raw == nil {
+		return "", nil
+	}
+	return decodeString(raw)
 }
 
 // decodeAMR reads a list of strings (RFC 8176 §1) or of objects {method, timestamp}
@@ -208,30 +272,4 @@ func decodeAMR(raw []byte) ([]AMR, error) {
 		list = append(list, a)
 	}
 	return list, nil
-}
-
-// applicationRoles reads app_metadata.roles, a list of strings. Other shapes give no
-// role: fewer rights, never more. The names of database roles are dropped, so that
-// somebody who may hand out application roles can't hand out service_role.
-func applicationRoles(appMetadata []byte) []string {
-	if len(appMetadata) == 0 || appMetadata[0] != '{' || !bytes.Contains(appMetadata, []byte(`"roles"`)) {
-		return nil
-	}
-	meta, err := scanObject(appMetadata, 4)
-	if err != nil {
-		return nil
-	}
-	list, err := decodeStrings(meta.get("roles"))
-	if err != nil {
-		return nil
-	}
-	return slices.DeleteFunc(list, databaseRole)
-}
-
-func databaseRole(name string) bool {
-	switch name {
-	case "", "anon", "authenticated", "authenticator", "service_role", "postgres", "dashboard_user":
-		return true
-	}
-	return strings.HasPrefix(name, "supabase_")
 }

@@ -2,49 +2,10 @@ package cardea
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 )
-
-// Issuer is somebody whose tokens are trusted: Cardea itself, a Supabase project, any
-// OpenID provider.
-type Issuer struct {
-	// URL is the expected iss, compared exactly. For Supabase and Cardea it is
-	// https://<host>/auth/v1.
-	URL string
-	// Audiences are the accepted values of aud; a token needs one of them. With
-	// Supabase and Cardea it is "authenticated".
-	Audiences []string
-
-	// JWKSURL is where the public keys are; default URL + "/.well-known/jwks.json".
-	// https, or http to a loopback address.
-	JWKSURL string
-	// InsecureHTTP allows http to any host. Acceptable only inside a network where
-	// nobody can answer in the issuer's place, because who gives the keys makes the
-	// tokens.
-	InsecureHTTP bool
-	// Keys is a source of keys in place of JWKSURL: in-process, or [StaticKeys].
-	Keys KeySource
-
-	// HMACSecret is a shared HS256 secret of 32 bytes or more, for issuers that have
-	// no public keys yet ("legacy JWT secret" of Supabase). Declaring it allows HS256
-	// for this issuer, for tokens without kid or with the kid HMACKeyID. Everybody who
-	// can verify with it can also mint tokens.
-	HMACSecret []byte
-	// HMACKeyID is the kid of HMACSecret, if its tokens have one.
-	HMACKeyID string
-
-	// Algorithms are the allowed ones; default ES256, RS256 and EdDSA. HS256 may stand
-	// here only together with HMACSecret or Keys; alone it means that the issuer has
-	// no public keys, and no JWKS is fetched.
-	Algorithms []string
-}
 
 // Config is what a Verifier needs. Only Issuers has no default.
 type Config struct {
@@ -52,7 +13,8 @@ type Config struct {
 
 	// Leeway is how far an issuer's clock may be ahead of ours: nbf and iat may lie
 	// that much in the future. 0 means 30 s, a negative value none; at most 5 min.
-	// There is no leeway for exp.
+	// There is no leeway for exp. Leeway and MaxLifetime hold for every issuer that
+	// does not say otherwise.
 	Leeway time.Duration
 	// MaxLifetime is the longest lifetime (exp - iat) of a token; 0 means 24 h. Tokens
 	// without iat are refused.
@@ -69,12 +31,30 @@ type Config struct {
 	// JWKSTTL is the longest time that fetched keys count as fresh; 0 means 1 h. A
 	// shorter max-age in Cache-Control wins, down to 30 s.
 	JWKSTTL time.Duration
-	// HTTPClient fetches keys; nil means a client with Go's default transport. Each
+	// HTTPClient fetches keys and asks issuers; nil means a client with Go's default transport. Each
 	// try ends after 10 s; redirects to another host are refused.
 	HTTPClient *http.Client
 
-	// Now is the clock, nil means time.Now. Sleep waits between two tries to fetch
-	// keys, nil means a timer.
+	// Revoked is asked about every token that is good otherwise, remembered or not: nil
+	// lets it pass, an *[Error] is answered as it is, any other error is answered 503
+	// AUTH_PROVIDER_UNREACHABLE, because a list that can't be read revokes nothing.
+	// [Denylist.Check] fits here. It runs in the request and must be quick.
+	Revoked func(ctx context.Context, p *Principal) error
+
+	// Admit is asked about each request of [Verifier.VerifyRequest] and the middleware
+	// before anything else is looked at, for instance by a limiter of attempts: nil lets
+	// the request go on, an *[Error] is answered as it is, any other error is answered
+	// 429 RATE_LIMIT_EXCEEDED. Key a limiter by what the caller can't choose: the address
+	// of the connection, or the one that a proxy of yours vouches for.
+	Admit func(r *http.Request) error
+	// RequireHTTPS refuses requests that did not come encrypted: 403 HTTPS_REQUIRED.
+	// Behind a proxy that ends TLS, TrustForwardedProto takes its word for it, the header
+	// X-Forwarded-Proto. Set that only if every request passes the proxy and the proxy
+	// always replaces the header.
+	RequireHTTPS, TrustForwardedProto bool
+
+	// Now is the clock, nil means time.Now. Sleep waits between two tries to reach an
+	// issuer, nil means a timer.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
 
@@ -100,14 +80,6 @@ const (
 	defaultCacheSize   = 5000
 	defaultJWKSTTL     = time.Hour
 )
-
-// issuer is a checked Issuer.
-type issuer struct {
-	audiences  []string
-	algorithms []string
-	keys       KeySource // nil: only the secret
-	secret     *Key      // nil: none declared
-}
 
 // withDefaults fills in what is zero.
 func (c Config) withDefaults() Config {
@@ -155,79 +127,7 @@ func (c Config) problems() []error {
 	add(c.MaxLifetime < 0, "MaxLifetime: %s is negative", c.MaxLifetime)
 	add(c.MaxTokenSize < 0 || c.MaxTokenSize > maxTokenSize, "MaxTokenSize: %d is not between 1 and %d", c.MaxTokenSize, maxTokenSize)
 	add(c.CacheSize < 0, "CacheSize: %d is negative (a negative CacheTTL switches the cache off)", c.CacheSize)
+	add(c.TrustForwardedProto && !c.RequireHTTPS, "TrustForwardedProto: not used without RequireHTTPS")
 	add(c.JWKSTTL < 0, "JWKSTTL: %s is negative", c.JWKSTTL)
 	return list
-}
-
-// build checks an issuer and makes what the Verifier uses. The slices are copied: a
-// caller who changes his afterwards does not change what is trusted.
-func (i Issuer) build(c Config) (*issuer, []error) {
-	var list []error
-	add := func(wrong bool, format string, args ...any) {
-		if wrong {
-			list = append(list, fmt.Errorf("issuer %q: "+format, append([]any{i.URL}, args...)...))
-		}
-	}
-	add(i.URL == "", "URL is empty")
-	add(i.URL != strings.TrimSpace(i.URL), "URL has blanks around it")
-	add(len(i.Audiences) == 0, "Audiences: at least one is needed, or tokens for other services would pass")
-	add(slices.Contains(i.Audiences, ""), "Audiences: one is empty")
-	add(i.HMACSecret != nil && len(i.HMACSecret) < minHMACSecret, "HMACSecret: %d bytes are too few, %d or more are needed", len(i.HMACSecret), minHMACSecret)
-	add(i.HMACKeyID != "" && (len(i.HMACSecret) == 0 || !validKeyID(i.HMACKeyID)), "HMACKeyID: not a valid kid, or without HMACSecret")
-	add(i.Keys != nil && i.JWKSURL != "", "Keys and JWKSURL exclude each other")
-
-	built := &issuer{audiences: slices.Clone(i.Audiences), algorithms: slices.Clone(i.Algorithms), keys: i.Keys}
-	if len(built.algorithms) == 0 {
-		built.algorithms = []string{algES256, algRS256, algEdDSA}
-	}
-	asymmetric := false
-	for _, alg := range built.algorithms {
-		switch alg {
-		case algES256, algRS256, algEdDSA:
-			asymmetric = true
-		case algHS256:
-			add(len(i.HMACSecret) == 0 && i.Keys == nil, "Algorithms: HS256 needs HMACSecret or Keys")
-		default:
-			add(true, "Algorithms: %q is not one of ES256, RS256, EdDSA, HS256", alg)
-		}
-	}
-	if len(i.HMACSecret) > 0 {
-		built.secret = &Key{ID: i.HMACKeyID, Algorithm: algHS256, Public: slices.Clone(i.HMACSecret)}
-		if !slices.Contains(built.algorithms, algHS256) {
-			built.algorithms = append(built.algorithms, algHS256)
-		}
-	}
-	if i.Keys == nil && asymmetric {
-		address := i.JWKSURL
-		if address == "" {
-			address = strings.TrimSuffix(i.URL, "/") + "/.well-known/jwks.json"
-		}
-		if err := checkKeyURL(address, i.InsecureHTTP); err != nil {
-			add(true, "JWKSURL %q: %w", address, err)
-		}
-		built.keys = &jwks{url: address, client: keyClient(c.HTTPClient), ttl: c.JWKSTTL, now: c.Now, sleep: c.Sleep}
-	} else {
-		add(i.JWKSURL != "" && i.Keys == nil, "JWKSURL: not used when HS256 is the only algorithm")
-	}
-	return built, list
-}
-
-// checkKeyURL: who can change the answer on its way can make any token, hence https.
-func checkKeyURL(address string, insecure bool) error {
-	u, err := url.Parse(address)
-	if err != nil {
-		return errors.New("not a URL")
-	}
-	switch {
-	case u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return errors.New("not an absolute https URL")
-	case u.User != nil || u.Fragment != "":
-		return errors.New("must have no user and no fragment")
-	case u.Scheme == "https" || insecure:
-		return nil
-	}
-	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return errors.New("http is allowed to loopback addresses only, or with InsecureHTTP")
-	}
-	return nil
 }

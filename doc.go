@@ -18,13 +18,13 @@
 //
 // # What is not verified
 //
-//   - Revocation. A session that was signed out, a user who was banned or deleted: their
-//     access tokens stay valid until they expire. Keep access tokens short, and call
-//     [Verifier.EvictSession] when you are told of one; it ends only the cache's part.
+//   - Revocation, unless you say how. A session that was signed out, a user who was
+//     banned or deleted: their access tokens stay valid until they expire. Keep access
+//     tokens short, or put a [Denylist] or a look-up of your own into [Config].Revoked.
 //   - Whether the user still exists, and whether e-mail and phone in the token are
 //     confirmed.
 //   - Replay and possession: who holds a bearer token may use it.
-//   - Requirements on claims other than those of [Role], [AAL] and [NotAnonymous].
+//   - Claims that neither [Issuer].RequiredClaims nor a [Requirement] names.
 //     [Principal.Claim] reads the rest. Names that appear twice are refused at the top
 //     level of header and payload; inside of claims the issuer is trusted.
 //   - API keys. The anon and service_role keys of Supabase have no subject and live for
@@ -33,7 +33,8 @@
 // # When the issuer is down
 //
 // Fetched keys are fresh for at most an hour and serve for 24 h more while no new ones
-// can be had. A token that needs a key which is not there is answered 503 with
+// can be had. A token that needs a key which is not there is asked about if
+// [Introspection] is on, and else, or if nobody answers, it is answered 503 with
 // Retry-After and the code AUTH_PROVIDER_UNREACHABLE, never 401: the client should try
 // again, not sign its user out.
 //

@@ -17,6 +17,12 @@ const (
 	CodeSchemeInvalid Code = "INVALID_AUTH_SCHEME" // a scheme other than Bearer
 )
 
+// The codes of a request that is refused whatever token it brings.
+const (
+	CodeRateLimited   Code = "RATE_LIMIT_EXCEEDED" // 429: Config.Admit said no
+	CodeHTTPSRequired Code = "HTTPS_REQUIRED"      // 403: Config.RequireHTTPS
+)
+
 // The codes of a token that is refused. Status 401.
 const (
 	CodeTokenTooLarge        Code = "TOKEN_TOO_LARGE"         // longer than Config.MaxTokenSize
@@ -44,15 +50,21 @@ const (
 	CodeLifetime             Code = "EXPIRATION_TOO_LONG" // exp - iat above Config.MaxLifetime
 	CodeSubject              Code = "INVALID_SUBJECT"     // sub missing, empty or no string
 	CodeClaim                Code = "INVALID_CLAIM"       // a claim that this package reads has the wrong type
+	CodeClaimMissing         Code = "MISSING_CLAIM"       // one of Issuer.RequiredClaims
+	CodeUserRole             Code = "INVALID_USER_ROLE"   // the claim role is none of Issuer.UserRoles
+	CodeTokenInvalid         Code = "TOKEN_INVALID"       // the issuer was asked and says that the token is not active
+	CodeTokenRevoked         Code = "TOKEN_REVOKED"       // this token, or the session that it belongs to
+	CodeUserTokensRevoked    Code = "USER_TOKENS_REVOKED" // all tokens of the user that are as old as this one
 )
 
-// The codes of an issuer that does not give its keys.
+// The codes of an issuer that can't decide or won't.
 const (
 	// CodeProviderUnreachable: no decision is possible without the issuer. Status 503
 	// with Retry-After: a client must not log its user out.
 	CodeProviderUnreachable Code = "AUTH_PROVIDER_UNREACHABLE"
-	// CodeProviderError: the issuer answered and refused. Status 401. This package
-	// passes it on when a [KeySource] returns it; the built-in one never does.
+	// CodeProviderError: the issuer was asked about the token ([Introspection]) and
+	// answered with a refusal: 400, 401, 403 or 404. Status 401. A [KeySource] may
+	// return it too; the built-in one never does.
 	CodeProviderError Code = "AUTH_PROVIDER_ERROR"
 )
 
@@ -93,6 +105,10 @@ func (c Code) info() codeInfo {
 		return codeInfo{unauthorized, SeverityLow, "Authorization header must be one scheme and one token"}
 	case CodeSchemeInvalid:
 		return codeInfo{unauthorized, SeverityLow, "Authorization scheme must be Bearer"}
+	case CodeRateLimited:
+		return codeInfo{http.StatusTooManyRequests, SeverityHigh, "Too many requests, try again later"}
+	case CodeHTTPSRequired:
+		return codeInfo{forbidden, SeverityHigh, "HTTPS is required"}
 	case CodeTokenTooLarge:
 		return codeInfo{unauthorized, SeverityMedium, "Token is too large"}
 	case CodeTokenStructure:
@@ -143,6 +159,16 @@ func (c Code) info() codeInfo {
 		return codeInfo{unauthorized, SeverityMedium, "Token has no valid subject"}
 	case CodeClaim:
 		return codeInfo{unauthorized, SeverityMedium, "Token has a claim of the wrong type"}
+	case CodeClaimMissing:
+		return codeInfo{unauthorized, SeverityMedium, "Token lacks a required claim"}
+	case CodeUserRole:
+		return codeInfo{unauthorized, SeverityMedium, "Token has an unknown user role"}
+	case CodeTokenInvalid:
+		return codeInfo{unauthorized, SeverityHigh, "Token is not valid"}
+	case CodeTokenRevoked:
+		return codeInfo{unauthorized, SeverityHigh, "Token has been revoked"}
+	case CodeUserTokensRevoked:
+		return codeInfo{unauthorized, SeverityHigh, "All earlier tokens of the user have been revoked"}
 	case CodeProviderUnreachable:
 		return codeInfo{unavailable, SeverityHigh, "Authentication provider can't be reached, try again"}
 	case CodeProviderError:
@@ -154,23 +180,32 @@ func (c Code) info() codeInfo {
 	case CodeAnonymousRefused:
 		return codeInfo{forbidden, SeverityMedium, "An account is required"}
 	}
-	// A code of a caller's own requirement: the caller is known and may not do this.
-	return codeInfo{forbidden, SeverityMedium, "Insufficient permissions"}
+	info, _ := c.guardInfo()
+	return info
+}
+
+// message is the standard text, also for a code that is not from this package.
+func (c Code) message() string {
+	if m := c.info().message; m != "" {
+		return m
+	}
+	return CodeForbidden.info().message
 }
 
 // Codes lists every code of this package, so that a service can prove that its own
 // table of answers is complete.
 func Codes() []Code {
-	return []Code{
-		CodeHeaderMissing, CodeHeaderInvalid, CodeSchemeInvalid,
+	return append([]Code{
+		CodeHeaderMissing, CodeHeaderInvalid, CodeSchemeInvalid, CodeRateLimited, CodeHTTPSRequired,
 		CodeTokenTooLarge, CodeTokenStructure, CodeBase64, CodeTokenHeader, CodeHeaderUnsupported, CodeTokenPayload,
 		CodeTokenType, CodeAlgorithmUnsupported, CodeAlgorithmNotAllowed, CodeIssuerMissing, CodeIssuerInvalid,
 		CodeKeyIDMissing, CodeKeyIDInvalid, CodeKeyNotFound, CodeKeyMismatch, CodeSignature,
 		CodeAudienceMissing, CodeAudienceInvalid, CodeExpirationMissing, CodeExpired, CodeNotYetValid,
-		CodeIssuedAtMissing, CodeLifetime, CodeSubject, CodeClaim,
+		CodeIssuedAtMissing, CodeLifetime, CodeSubject, CodeClaim, CodeClaimMissing, CodeUserRole,
+		CodeTokenInvalid, CodeTokenRevoked, CodeUserTokensRevoked,
 		CodeProviderUnreachable, CodeProviderError,
 		CodeForbidden, CodeRole, CodeAAL, CodeAnonymousRefused,
-	}
+	}, guardCodes()...)
 }
 
 // Error is the one error type of this package: every error of [Verifier.Verify] and of
@@ -184,13 +219,25 @@ type Error struct {
 	// Required and Actual are filled in when a requirement failed: what it asked for
 	// and what the caller had. For logs and audit, not for the answer.
 	Required, Actual string
+
+	// Status is the HTTP status of a code that is not from this package, 0 means 403. It
+	// does not change the status of a code of this package.
+	Status int
+	// Details are shown to the caller by the encoders whose shape has room for them.
+	Details map[string]any
+
+	challenge string // what WWW-Authenticate says besides the scheme
 }
 
 // NewError makes an Error with the code's standard message, and with its Retry-After
-// for [CodeProviderUnreachable]. The cause is for logs and may be nil.
+// when the status is 503. The cause is for logs and may be nil.
 func NewError(code Code, cause error) *Error {
-	e := &Error{Code: code, Message: code.info().message, Cause: cause}
-	if code == CodeProviderUnreachable {
+	e := &Error{Code: code, Message: code.message(), Cause: cause}
+	switch code {
+	case CodeUserUnavailable:
+		e.Details = map[string]any{"error_code": string(code)}
+		e.RetryAfter = retryAfter
+	case CodeProviderUnreachable, CodeTicketUnavailable:
 		e.RetryAfter = retryAfter
 	}
 	return e
@@ -218,11 +265,51 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// HTTPStatus gives 401, 403 or 503.
-func (e *Error) HTTPStatus() int { return e.Code.info().status }
+// HTTPStatus gives 401, 403 or 503, and rarely 400, 405, 413, 429 or 500. A code of a
+// service's own requirement is 403 unless Status says otherwise: the caller is known and
+// may not do this.
+func (e *Error) HTTPStatus() int {
+	if status := e.Code.info().status; status != 0 {
+		return status
+	}
+	if e.Status >= http.StatusBadRequest && e.Status < 600 {
+		return e.Status
+	}
+	return http.StatusForbidden
+}
 
 // Severity says how alarming the failure is.
-func (e *Error) Severity() Severity { return e.Code.info().severity }
+func (e *Error) Severity() Severity {
+	if severity := e.Code.info().severity; severity != "" {
+		return severity
+	}
+	return SeverityMedium
+}
+
+// Reason says which of three kinds a failed authentication is, for clients and services
+// that need no more than that.
+type Reason string
+
+// The reasons.
+const (
+	ReasonInvalidToken        Reason = "invalid_token"        // 401: sign in again
+	ReasonProviderUnreachable Reason = "provider_unreachable" // 503: keep the session and try again
+	ReasonProviderError       Reason = "provider_error"       // 401: the issuer refused
+)
+
+// Reason gives the kind of the failure; "" when the caller is known but may not do this,
+// or sent no token at all.
+func (e *Error) Reason() Reason {
+	switch {
+	case e.Code == CodeProviderUnreachable:
+		return ReasonProviderUnreachable
+	case e.Code == CodeProviderError:
+		return ReasonProviderError
+	case e.Code == CodeHeaderMissing || e.HTTPStatus() != http.StatusUnauthorized:
+		return ""
+	}
+	return ReasonInvalidToken
+}
 
 // CodeOf gives the code of err, "" for an error that is not from this package.
 func CodeOf(err error) Code {

@@ -5,11 +5,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -104,6 +106,96 @@ func ExampleVerifier_Optional() {
 	// hello stranger
 	// hello user-1
 	// hello stranger, Token has expired
+}
+
+// A route of a clinic: the clinic that the path names has to be that of the token, and the
+// service's own table has to know the user as active.
+func ExampleTenant() {
+	type employee struct{ Name string }
+	load := func(_ context.Context, p *cardea.Principal) (employee, bool, error) {
+		return employee{"Ada"}, p.Subject == "user-1", nil // from a database
+	}
+	v, mint := exampleVerifier()
+	guard := v.Require(cardea.Tenant(cardea.InPath("clinic")), cardea.Active(load))
+	mux := http.NewServeMux()
+	mux.Handle("GET /clinics/{clinic}/patients", guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := cardea.PrincipalFrom(r.Context())
+		me, _ := cardea.UserFrom[employee](r.Context())
+		fmt.Fprintln(w, "patients of", p.Tenant, "for", me.Name)
+	})))
+	for _, path := range []string{"/clinics/clinic-7/patients", "/clinics/clinic-8/patients"} {
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
+		r.Header.Set("Authorization", "Bearer "+mint(time.Hour))
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Print(w.Code, " ", w.Body)
+	}
+	// Output:
+	// 200 patients of clinic-7 for Ada
+	// denied GET /clinics/clinic-8/patients to user-1: TENANT_ACCESS_DENIED, required tenant "clinic-8"
+	// 403 {"detail":"Access to this tenant is denied","code":"TENANT_ACCESS_DENIED"}
+}
+
+// Everybody sees their own cases, administrators those of others.
+func ExampleOwner() {
+	v, mint := exampleVerifier()
+	rule := cardea.AnyOf("owner or admin", cardea.Owner(cardea.InQuery("user_id")), cardea.Role("admin"))
+	h := v.Require(rule)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		p, _ := cardea.PrincipalFrom(r.Context())
+		fmt.Println("cases of", p.Subject)
+	}))
+	for _, path := range []string{"/cases", "/cases?user_id=user-1", "/cases?user_id=user-2"} {
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
+		r.Header.Set("Authorization", "Bearer "+mint(time.Hour))
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	// Output:
+	// cases of user-1
+	// cases of user-1
+	// denied GET /cases to user-1: OWNER_MISMATCH, required owner or admin: user "user-2"
+}
+
+// An event stream for browsers: new EventSource("/events?token=" + ticket), with a ticket
+// that a fetch with the Authorization header got before.
+func ExampleTickets() {
+	v, mint := exampleVerifier()
+	tickets, err := cardea.NewTickets(cardea.TicketConfig{Verifier: v})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /tickets", tickets.Handler(cardea.Authenticated()))
+	mux.Handle("GET /events", tickets.Require(cardea.NotAnonymous())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, "data: hello\n\n") // and on, until r.Context() is done
+	})))
+
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/tickets", strings.NewReader(`{"path":"/events"}`))
+	r.Header.Set("Authorization", "Bearer "+mint(time.Hour))
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	var answer struct{ Ticket string }
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		log.Fatal(err)
+	}
+	for range 2 {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/events?token="+answer.Ticket, nil))
+		fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
+	}
+	// Output:
+	// 200 data: hello
+	// 401 {"detail":"Ticket is invalid, used or expired","code":"INVALID_TICKET"}
+}
+
+// A handler answers its own errors in the shape of the guards.
+func ExampleVerifier_WriteError() {
+	v, _ := exampleVerifier()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/cases/7", nil)
+	v.WriteError(w, r, &cardea.Error{Status: http.StatusNotFound, Message: "No such case"})
+	fmt.Print(w.Code, " ", w.Body)
+	// Output: 404 {"detail":"No such case","code":"NOT_FOUND"}
 }
 
 // exampleVerifier trusts one key, and mints tokens that expire after the given time.

@@ -1,8 +1,10 @@
 package cardea
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +118,77 @@ func FuzzParseObject(f *testing.F) {
 			if string(want[string(m.name)]) != string(m.value) {
 				t.Fatalf("%q is %q, want %q", m.name, m.value, want[string(m.name)])
 			}
+		}
+	})
+}
+
+// FuzzJudge: whatever an issuer answers, a yes names the user of the token, and says that
+// the token is active.
+func FuzzJudge(f *testing.F) {
+	f.Add(200, []byte(`{"id":"u","email_confirmed_at":"x"}`), true)
+	f.Add(200, []byte(`{"active":true,"sub":"u","aud":["a"],"iss":"i"}`), false)
+	f.Add(200, []byte(`{"active":false,"active":true}`), false)
+	f.Add(401, []byte(`{"active":true}`), false)
+	f.Fuzz(func(t *testing.T, status int, body []byte, supabase bool) {
+		in := &introspector{kind: IntrospectionRFC7662}
+		if supabase {
+			in.kind = IntrospectionSupabase
+		}
+		_, failure := in.judge(reply{status: status, body: body}, &Principal{Subject: "u", Issuer: "i", Audience: []string{"a"}})
+		var answer map[string]any
+		err := json.Unmarshal(body, &answer)
+		switch {
+		case failure != nil && failure.HTTPStatus() != 401 && failure.HTTPStatus() != 503:
+			t.Fatal(failure)
+		case failure != nil:
+		case err != nil || status != 200:
+			t.Fatalf("a yes out of %d %q", status, body)
+		case supabase && answer["id"] != "u":
+			t.Fatalf("another user: %q", body)
+		case !supabase && (answer["active"] != true || (answer["sub"] != nil && answer["sub"] != "u")):
+			t.Fatalf("not active, or another user: %q", body)
+		}
+	})
+}
+
+// FuzzClaimPaths: whatever path is configured and whatever the payload holds, what is
+// found is a value of the payload, and rights are only found in their shapes.
+func FuzzClaimPaths(f *testing.F) {
+	f.Add([]byte(`{"a":{"b":["x"],"b.c":1},"a.b":"y"}`), "a.b")
+	f.Add([]byte(`{"a":{"a":{"a":"x"}}}`), "a.a.a")
+	f.Add([]byte(`{"m":["x",{"id":1,"role":"r"},{"id":"\ud800"}]}`), "m")
+	f.Add([]byte(`{"":{"":1}}`), ".")
+	f.Fuzz(func(t *testing.T, payload []byte, path string) {
+		claims, err := parseObject(payload, 4)
+		if err != nil {
+			return
+		}
+		r := claimReader{claims: claims}
+		raw := r.find([]string{path})
+		if raw == nil {
+			return
+		}
+		if !json.Valid(raw) || !bytes.Contains(payload, raw) || string(raw) == "null" {
+			t.Fatalf("%q of %q is %q", path, payload, raw)
+		}
+		if again := r.find([]string{path}); !bytes.Equal(raw, again) {
+			t.Fatalf("first %q, then %q", raw, again)
+		}
+		for _, name := range readNames(raw, true) {
+			if name == "" {
+				t.Fatalf("an empty name of %q", raw)
+			}
+		}
+		for _, m := range readMemberships(raw) {
+			if m.Tenant == "" || !validSubject(m.Tenant) {
+				t.Fatalf("a bad tenant of %q", raw)
+			}
+		}
+		if id, err := readID(raw); err == nil && id != "" && !validSubject(id) {
+			t.Fatalf("a bad id of %q", raw)
+		}
+		if scopes, err := readScopes(raw); err == nil && slices.Contains(scopes, " ") {
+			t.Fatalf("a bad scope of %q", raw)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package cardea
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -149,6 +150,19 @@ func sign(signed string, key any) []byte {
 	}
 	return sig
 }
+
+// mintWith signs with exactly that algorithm.
+func mintWith(alg string, header, claims map[string]any, key any) string {
+	signed := b64(toJSON(header)) + "." + b64(toJSON(claims))
+	sig, err := jwt.GetSigningMethod(alg).Sign(signed, key)
+	if err != nil {
+		panic(err)
+	}
+	return signed + "." + b64(sig)
+}
+
+// noSleep does not wait.
+func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // mintRaw makes a token of exactly these bytes.
 func mintRaw(header, payload []byte, key any) string {

@@ -67,6 +67,7 @@ func TestParseJWKS(t *testing.T) {
 		{"RSA without exponent", change(1, map[string]any{"e": absent}), false},
 		{"X25519", change(2, map[string]any{"crv": "X25519"}), false},
 		{"Ed25519 short", change(2, map[string]any{"x": "AAAA"}), false},
+		{"x a number", change(0, map[string]any{"x": 1}), false},
 		{"kid a number", change(0, map[string]any{"kid": 1}), false},
 		{"kid too long", change(0, map[string]any{"kid": strings.Repeat("k", 200)}), false},
 		{"kty unknown", map[string]any{"kty": "AKP"}, false},

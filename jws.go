@@ -15,6 +15,7 @@ const (
 	algRS256 = "RS256"
 	algEdDSA = "EdDSA"
 	algHS256 = "HS256"
+	algHS512 = "HS512"
 )
 
 // maxKeyID bounds a kid: it is looked up in a map and may appear in a log.
@@ -25,6 +26,7 @@ type compactJWS struct {
 	signed    string // header.payload as sent: the bytes under the signature
 	algorithm string
 	keyID     string // "" when the header has no kid
+	atJWT     bool   // typ is at+jwt
 	payload   []byte // decoded
 	claims    object // the payload's members
 	signature []byte
@@ -95,14 +97,20 @@ func (t *compactJWS) readHeader(raw []byte) *Error {
 	}
 	if typ, err := header.str("typ"); err != nil {
 		return NewError(CodeTokenHeader, err)
-	} else if header.has("typ") && !accessTokenType(typ) {
-		return NewError(CodeTokenType, nil)
+	} else if header.has("typ") {
+		// Media types are compared without case, and "application/" may be left out
+		// (RFC 7515 §4.1.9, RFC 9068 §2.1).
+		typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
+		t.atJWT = typ == "at+jwt"
+		if !t.atJWT && typ != "jwt" {
+			return NewError(CodeTokenType, nil)
+		}
 	}
 	if t.algorithm, err = header.str("alg"); err != nil || t.algorithm == "" {
 		return NewError(CodeTokenHeader, errors.New("alg is missing or no string"))
 	}
 	switch t.algorithm {
-	case algES256, algRS256, algEdDSA, algHS256:
+	case algES256, algRS256, algEdDSA, algHS256, algHS512:
 	default:
 		if strings.EqualFold(t.algorithm, "none") {
 			return NewError(CodeAlgorithmNotAllowed, nil)
@@ -114,6 +122,9 @@ func (t *compactJWS) readHeader(raw []byte) *Error {
 	}
 	return nil
 }
+
+// symmetric says whether an algorithm works with a shared secret.
+func symmetric(alg string) bool { return alg == algHS256 || alg == algHS512 }
 
 // checkHeaderMember refuses what would let the sender of a token choose how it is
 // verified. crit and b64 change the rules (RFC 7515 §4.1.11, RFC 7797); jku, x5u, jwk
@@ -133,16 +144,6 @@ func checkHeaderMember(m member) *Error {
 		}
 	}
 	return nil
-}
-
-// accessTokenType knows the two types of an access token. Media types are compared
-// without case, and "application/" may be left out (RFC 7515 §4.1.9, RFC 9068 §2.1).
-func accessTokenType(typ string) bool {
-	const prefix = "application/"
-	if len(typ) > len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) {
-		typ = typ[len(prefix):]
-	}
-	return strings.EqualFold(typ, "JWT") || strings.EqualFold(typ, "at+jwt")
 }
 
 // validKeyID says whether a kid can be one. A kid is data: this package only compares

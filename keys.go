@@ -12,8 +12,8 @@ import (
 )
 
 // Key is one verification key. Public is *ecdsa.PublicKey (P-256), *rsa.PublicKey (2048
-// to 8192 bits), ed25519.PublicKey, or []byte (32 bytes or more) for HMAC. Algorithm is
-// ES256, RS256, EdDSA or HS256, and is a property of the key: a token whose header says
+// to 8192 bits), ed25519.PublicKey, or []byte for HMAC (32 bytes or more, 64 with HS512).
+// Algorithm is ES256, RS256, EdDSA, HS256 or HS512, and is a property of the key: a token whose header says
 // something else is refused.
 type Key struct {
 	ID, Algorithm string
@@ -59,10 +59,7 @@ func newKeySet(keys []Key) *keySet {
 }
 
 func (s *keySet) find(kid string) []Key {
-	switch {
-	case s == nil:
-		return nil
-	case kid == "":
+	if kid == "" {
 		return s.all
 	}
 	return s.byID[kid]
@@ -72,9 +69,12 @@ func (s *keySet) find(kid string) []Key {
 func (s *keySet) Keys(_ context.Context, kid string) ([]Key, error) { return s.find(kid), nil }
 
 const (
-	minRSABits    = 2048
-	maxRSABits    = 8192 // a larger modulus only makes verification slow
-	minHMACSecret = 32   // RFC 7518 §3.2: as long as the hash
+	minRSABits = 2048
+	maxRSABits = 8192 // a larger modulus only makes verification slow
+
+	// RFC 7518 §3.2: a secret is as long as the hash, or longer.
+	minHMACSecret    = 32
+	minHMACSecret512 = 64
 )
 
 // check says why the key can't verify tokens: the Go type, the curve and the size must
@@ -96,11 +96,18 @@ func (k Key) check() error {
 			return fmt.Errorf("EdDSA needs an ed25519.PublicKey")
 		}
 	case algHS256:
-		if p, ok := k.Public.([]byte); !ok || len(p) < minHMACSecret {
-			return fmt.Errorf("HS256 needs a secret of %d bytes or more", minHMACSecret)
-		}
+		return k.checkSecret(minHMACSecret)
+	case algHS512:
+		return k.checkSecret(minHMACSecret512)
 	default:
 		return fmt.Errorf("unknown algorithm %q", k.Algorithm)
+	}
+	return nil
+}
+
+func (k Key) checkSecret(size int) error {
+	if p, ok := k.Public.([]byte); !ok || len(p) < size {
+		return fmt.Errorf("%s needs a secret of %d bytes or more", k.Algorithm, size)
 	}
 	return nil
 }
@@ -117,6 +124,8 @@ func (k Key) verify(signed string, signature []byte) error {
 		return jwt.SigningMethodEdDSA.Verify(signed, signature, k.Public)
 	case algHS256:
 		return jwt.SigningMethodHS256.Verify(signed, signature, k.Public)
+	case algHS512:
+		return jwt.SigningMethodHS512.Verify(signed, signature, k.Public)
 	}
 	return fmt.Errorf("unknown algorithm %q", k.Algorithm)
 }

@@ -2,28 +2,20 @@ package cardea
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // The figures of the remote key set.
 const (
-	jwksAttempts    = 3                      // the first try and two more
-	jwksPause       = 300 * time.Millisecond // between two tries, flat
-	jwksTimeout     = 10 * time.Second       // of one try, body included: a slow drip ends too
-	jwksMaxBody     = 1 << 20
-	jwksMinTTL      = 30 * time.Second // whatever Cache-Control says
-	jwksWindow      = 30 * time.Second // at most one fetch for unknown kids in this time
-	jwksBackoff     = 5 * time.Second  // after a failed fetch
-	jwksMaxStale    = 24 * time.Hour   // how long old keys serve while the issuer is down
-	jwksPatience    = 2 * time.Second  // how long a request waits for new keys when old ones would do
-	jwksMaxRedirect = 3
+	jwksMinTTL   = 30 * time.Second // whatever Cache-Control says
+	jwksWindow   = 30 * time.Second // at most one fetch for unknown kids in this time
+	jwksMaxStale = 24 * time.Hour   // how long old keys serve while the issuer is down
+	jwksPatience = 2 * time.Second  // how long a fetch is waited for when old keys would do, or when the one before failed
 )
 
 // jwks is the KeySource of an issuer's JWKS URL.
@@ -37,45 +29,86 @@ const (
 //   - A kid that is not in the set causes at most one fetch per 30 s, however many
 //     forged kids arrive.
 type jwks struct {
-	url    string
-	client *http.Client
-	ttl    time.Duration
-	now    func() time.Time
-	sleep  func(context.Context, time.Duration) error
+	url      string // of the keys, or of the discovery document when issuer is set
+	issuer   string // whose discovery document it must be
+	apiKey   string
+	insecure bool // http to any host
+	remote   remote
+	ttl      time.Duration
+	now      func() time.Time
+
+	held atomic.Pointer[heldKeys] // nil until the first success
 
 	mu       sync.Mutex
-	set      *keySet // nil until the first success
-	refresh  time.Time
-	fresh    time.Time // end of
-	stale    time.Time // end of
 	searched time.Time // last fetch for an unknown kid
 	failedAt time.Time
 	failure  *Error // of the last fetch, nil after a success
 	flight   *flight
 }
 
-// flight is a fetch under way. The fields are set before done is closed.
+// heldKeys is what the last good fetch gave. It is immutable.
+type heldKeys struct {
+	*keySet
+	fetched time.Time
+	refresh time.Time // from here on the next fetch is due
+	fresh   time.Time // until here
+	stale   time.Time // until here, for want of better
+}
+
+// newest says whether nothing has to be done at now. A time before the fetch means that
+// the clock was set back: then none of the times can be trusted.
+func (h *heldKeys) newest(now time.Time) bool { return !now.Before(h.fetched) && now.Before(h.refresh) }
+
+// flight is a fetch under way. held and err are set before done is closed.
 type flight struct {
-	done chan struct{}
-	set  *keySet
-	err  *Error
+	done     chan struct{}
+	patience context.Context // ends when nobody with old keys should wait any longer
+	held     *heldKeys
+	err      *Error
 }
 
 // Keys implements KeySource.
 func (s *jwks) Keys(ctx context.Context, kid string) ([]Key, error) {
+	now := s.wall()
+	if held := s.held.Load(); held != nil && held.newest(now) { // nearly every request: no lock
+		if keys := held.find(kid); len(keys) > 0 {
+			return keys, nil
+		}
+	}
+	keys, joined, err := s.lookUp(ctx, kid)
+	if err == nil && len(keys) == 0 && joined {
+		// The fetch had begun before this token came, perhaps before its key was made.
+		keys, _, err = s.lookUp(ctx, kid)
+	}
+	return keys, err
+}
+
+// wall gives the time without Go's monotonic part, which stands still while a machine
+// sleeps: keys of yesterday would count as fresh.
+func (s *jwks) wall() time.Time { return s.now().Round(0) }
+
+// lookUp also says whether it waited for a fetch that somebody else had begun.
+func (s *jwks) lookUp(ctx context.Context, kid string) (keys []Key, joined bool, err error) {
 	s.mu.Lock()
-	now := s.now()
-	keys := s.set.find(kid)
-	resting := s.failure != nil && !passed(s.failedAt, now, jwksBackoff)
-	switch usable := s.set != nil && now.Before(s.stale); {
-	case usable && len(keys) > 0:
-		return s.keepFresh(ctx, kid, keys, now, resting)
+	now, held := s.wall(), s.held.Load()
+	resting := s.failure != nil && !passed(s.failedAt, now, remoteBackoff)
+	usable := held != nil && now.Before(held.stale)
+	if usable {
+		if keys := held.find(kid); len(keys) > 0 {
+			return s.keepFresh(ctx, kid, keys, now, resting), false, nil
+		}
+	}
+	joined = s.flight != nil
+	switch {
+	case joined:
 	case !usable && !resting:
 		s.start()
-	case usable && s.flight == nil:
+	case usable:
 		// Only a new set can tell a rotated key from a forged kid.
-		if overdue := !now.Before(s.fresh) && !resting; overdue || s.searched.IsZero() || passed(s.searched, now, jwksWindow) {
+		if s.searched.IsZero() || passed(s.searched, now, jwksWindow) {
 			s.searched = now
+			s.start()
+		} else if !resting && !held.newest(now) {
 			s.start()
 		}
 	}
@@ -83,75 +116,107 @@ func (s *jwks) Keys(ctx context.Context, kid string) ([]Key, error) {
 	s.mu.Unlock()
 	switch {
 	case f != nil:
-		return f.wait(ctx, kid)
+		keys, err = f.wait(ctx, kid, failure)
 	case failure != nil:
-		return nil, failure // the set may be old, or there is none: no way to tell
+		err = failure // the set may be old, or there is none: no way to tell
 	}
-	return nil, nil
+	return keys, joined, err
 }
 
 // keepFresh has keys for the kid and the lock, which it releases.
-func (s *jwks) keepFresh(ctx context.Context, kid string, keys []Key, now time.Time, resting bool) ([]Key, error) {
-	var f *flight
-	if !now.Before(s.refresh) && !resting {
-		f = s.start()
+func (s *jwks) keepFresh(ctx context.Context, kid string, keys []Key, now time.Time, resting bool) []Key {
+	held := s.held.Load()
+	if held.newest(now) || resting {
+		s.mu.Unlock()
+		return keys
 	}
-	overdue := !now.Before(s.fresh) && s.failure == nil
+	f := s.start()
+	overdue := s.failure == nil && (!now.Before(held.fresh) || now.Before(held.fetched))
 	s.mu.Unlock()
-	if f == nil || !overdue {
-		return keys, nil
+	if !overdue {
+		return keys
 	}
 	// Nobody asked for longer than the TTL: a key that was withdrawn meanwhile must not
 	// verify one more token, if the issuer can tell us in time.
-	ctx, cancel := context.WithTimeout(ctx, jwksPatience)
-	defer cancel()
 	select {
 	case <-f.done:
 		if f.err == nil {
-			return f.set.find(kid), nil
+			return f.held.find(kid)
 		}
+	case <-f.patience.Done():
 	case <-ctx.Done():
 	}
-	return keys, nil
+	return keys
 }
 
 // start begins a fetch unless one runs. It needs the lock.
 func (s *jwks) start() *flight {
 	if s.flight == nil {
-		s.flight = &flight{done: make(chan struct{})}
-		go s.run(s.flight)
+		patience, cancel := context.WithTimeout(context.Background(), jwksPatience)
+		s.flight = &flight{done: make(chan struct{}), patience: patience}
+		go s.run(s.flight, cancel)
 	}
 	return s.flight
 }
 
-func (f *flight) wait(ctx context.Context, kid string) ([]Key, error) {
+// wait is for those who can't do without. known is how the fetch before ended: in an
+// outage that is known, nobody waits until every time-out has passed.
+func (f *flight) wait(ctx context.Context, kid string, known *Error) ([]Key, error) {
+	var enough <-chan struct{}
+	if known != nil {
+		enough = f.patience.Done()
+	}
 	select {
 	case <-f.done:
 		if f.err != nil {
 			return nil, f.err
 		}
-		return f.set.find(kid), nil
+		return f.held.find(kid), nil
+	case <-enough:
+		return nil, known
 	case <-ctx.Done():
 		return nil, NewError(CodeProviderUnreachable, ctx.Err())
 	}
 }
 
 // run fetches for everybody, so it must not end with one request's context.
-func (s *jwks) run(f *flight) {
+func (s *jwks) run(f *flight, release func()) {
+	defer release()
 	keys, ttl, err := s.fetch(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
+	defer close(f.done)
+	now := s.wall()
 	if err != nil {
 		f.err = NewError(CodeProviderUnreachable, err)
-		s.failure, s.failedAt = f.err, now
 	} else {
-		f.set = newKeySet(keys)
-		s.set, s.failure = f.set, nil
-		s.refresh, s.fresh, s.stale = now.Add(ttl/5*4), now.Add(ttl), now.Add(ttl+jwksMaxStale)
+		f.held = &heldKeys{
+			keySet: newKeySet(keys), fetched: now,
+			refresh: now.Add(ttl / 5 * 4), fresh: now.Add(ttl), stale: now.Add(ttl + jwksMaxStale),
+		}
+	}
+	if s.flight != f {
+		return // expire came between: only those who waited already get this
 	}
 	s.flight = nil
-	close(f.done)
+	if s.failure = f.err; err != nil {
+		s.failedAt = now
+		return
+	}
+	s.held.Store(f.held)
+}
+
+// expire makes the keys overdue: the next request asks for newer ones, and waits for them
+// if it can.
+func (s *jwks) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held := s.held.Load(); held != nil {
+		old := *held
+		old.refresh, old.fresh = old.fetched, old.fetched
+		s.held.Store(&old)
+	}
+	s.flight = nil
 }
 
 // passed says whether d has passed since then; also true when the clock was set back,
@@ -161,57 +226,23 @@ func passed(since, now time.Time, d time.Duration) bool {
 	return diff >= d || diff < 0
 }
 
-// permanent is an error that another try would not change.
-type permanent struct{ error }
-
-func (p permanent) Unwrap() error { return p.error }
-
-func (s *jwks) fetch(ctx context.Context) (keys []Key, ttl time.Duration, err error) {
-	for attempt := 1; ; attempt++ {
-		keys, ttl, err = s.fetchOnce(ctx)
-		var final permanent
-		if err == nil || attempt == jwksAttempts || errors.As(err, &final) {
-			return keys, ttl, err
-		}
-		if err := s.sleep(ctx, jwksPause); err != nil {
+func (s *jwks) fetch(ctx context.Context) ([]Key, time.Duration, error) {
+	address := s.url
+	if s.issuer != "" {
+		var err error
+		if address, err = s.discover(ctx); err != nil {
 			return nil, 0, err
 		}
 	}
-}
-
-func (s *jwks) fetchOnce(ctx context.Context) ([]Key, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	answer, err := s.remote.get(ctx, address, "application/jwk-set+json, application/json", s.apiKey)
 	if err != nil {
-		return nil, 0, permanent{err}
+		return nil, 0, err
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	req.Header.Set("User-Agent", "cardea-go")
-	resp, err := s.client.Do(req)
+	keys, err := ParseJWKS(answer.body)
 	if err != nil {
-		return nil, 0, fmt.Errorf("fetch key set: %w", err)
+		return nil, 0, err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		err := fmt.Errorf("fetch key set: %s answered %d", s.url, resp.StatusCode)
-		if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-			return nil, 0, err
-		}
-		return nil, 0, permanent{err}
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, jwksMaxBody+1))
-	if err != nil {
-		return nil, 0, fmt.Errorf("fetch key set: %w", err)
-	}
-	if len(body) > jwksMaxBody {
-		return nil, 0, permanent{errors.New("fetch key set: larger than 1 MiB")}
-	}
-	keys, err := ParseJWKS(body)
-	if err != nil {
-		return nil, 0, permanent{err}
-	}
-	return keys, freshness(resp.Header, s.ttl), nil
+	return keys, freshness(answer.header, s.ttl), nil
 }
 
 // freshness is max-age less Age (RFC 9111 §4.2), between jwksMinTTL and limit.
@@ -235,33 +266,4 @@ func freshness(h http.Header, limit time.Duration) time.Duration {
 		}
 	}
 	return limit
-}
-
-// keyClient gives a client that follows redirects only within one host: keys come from
-// where the configuration says, not from where an answer points to.
-func keyClient(c *http.Client) *http.Client {
-	client := &http.Client{}
-	if c != nil {
-		*client = *c
-	}
-	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		first := via[0].URL
-		if req.URL.Scheme != first.Scheme || req.URL.Host != first.Host || len(via) > jwksMaxRedirect {
-			return permanent{fmt.Errorf("refused redirect to %s", req.URL.Redacted())}
-		}
-		return nil
-	}
-	return client
-}
-
-// pause waits for d or for the end of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

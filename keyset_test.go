@@ -50,17 +50,17 @@ func (s *keyServer) status(code int) {
 	s.answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
-// remote is a Verifier with a key server, a clock and a record of its pauses.
-type remote struct {
+// remoteFixture is a Verifier with a key server, a clock and a record of its pauses.
+type remoteFixture struct {
 	*Verifier
 	server *keyServer
 	clock  *fakeClock
 	pauses *atomic.Int64
 }
 
-func newRemote(t testing.TB, keys ...Key) remote {
+func newRemote(t testing.TB, keys ...Key) remoteFixture {
 	t.Helper()
-	r := remote{server: newKeyServer(t, keys...), clock: newFakeClock(), pauses: &atomic.Int64{}}
+	r := remoteFixture{server: newKeyServer(t, keys...), clock: newFakeClock(), pauses: &atomic.Int64{}}
 	r.Verifier = mustVerifier(t, Config{
 		Issuers: []Issuer{{URL: testIssuer, Audiences: []string{testAudience}, JWKSURL: r.server.URL + "/jwks.json"}},
 		Now:     r.clock.Now, CacheTTL: -1, HTTPClient: r.server.Client(),
@@ -76,19 +76,19 @@ func newRemote(t testing.TB, keys ...Key) remote {
 }
 
 // token is a good token at the clock's time.
-func (r remote) token(kid string) string {
+func (r remoteFixture) token(kid string) string {
 	now := r.clock.Now().Unix()
 	return mint(map[string]any{"alg": "ES256", "kid": kid}, testClaims(map[string]any{"iat": now, "exp": now + 3600}), testKeys().ec)
 }
 
-func (r remote) want(t *testing.T, kid string, want Code) {
+func (r remoteFixture) want(t *testing.T, kid string, want Code) {
 	t.Helper()
 	if _, err := r.Verify(t.Context(), r.token(kid)); CodeOf(err) != want {
 		t.Fatalf("kid %s: got %v, want %q", kid, err, want)
 	}
 }
 
-func (r remote) wantFetches(t *testing.T, want int64) {
+func (r remoteFixture) wantFetches(t *testing.T, want int64) {
 	t.Helper()
 	if got := r.server.fetches.Load(); got != want {
 		t.Fatalf("%d fetches, want %d", got, want)
@@ -96,7 +96,7 @@ func (r remote) wantFetches(t *testing.T, want int64) {
 }
 
 // settle waits for a fetch in the background.
-func (r remote) settle() {
+func (r remoteFixture) settle() {
 	s, ok := r.issuers[testIssuer].keys.(*jwks)
 	if !ok {
 		return
@@ -206,12 +206,12 @@ func TestIssuerDown(t *testing.T) {
 	r.server.status(http.StatusInternalServerError)
 
 	r.want(t, "unknown", CodeProviderUnreachable)
-	r.wantFetches(t, 1+jwksAttempts)
+	r.wantFetches(t, 1+remoteAttempts)
 	if r.pauses.Load() != 2 {
 		t.Errorf("%d pauses, want 2", r.pauses.Load())
 	}
 	r.want(t, "unknown-2", CodeProviderUnreachable) // within the window: no further fetch
-	r.wantFetches(t, 1+jwksAttempts)
+	r.wantFetches(t, 1+remoteAttempts)
 	r.want(t, "ec", "")
 
 	expired := mint(map[string]any{"alg": "ES256", "kid": "unknown-3"}, testClaims(map[string]any{"exp": testNow().Unix() - 1}), testKeys().ec)
@@ -229,7 +229,7 @@ func TestIssuerDown(t *testing.T) {
 	before := r.server.fetches.Load()
 	r.want(t, "ec", CodeProviderUnreachable) // rests between tries
 	r.wantFetches(t, before)
-	r.clock.Advance(jwksBackoff)
+	r.clock.Advance(remoteBackoff)
 	r.server.serve(ecKey("ec"))
 	r.want(t, "ec", "")
 	r.want(t, "unknown", CodeKeyNotFound)
@@ -272,7 +272,7 @@ func TestFetchFailures(t *testing.T) {
 		{"no keys member", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"Keys":[]}`)) }, 1},
 		{"keys twice", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[],"keys":[]}`)) }, 1},
 		{"too large", func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(`{"keys":[` + strings.Repeat(" ", jwksMaxBody) + `]}`))
+			_, _ = w.Write([]byte(`{"keys":[` + strings.Repeat(" ", remoteMaxBody) + `]}`))
 		}, 1},
 		{"connection cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 3},
 		{"body cut", func(w http.ResponseWriter, _ *http.Request) {
@@ -296,7 +296,7 @@ func TestFetchFailures(t *testing.T) {
 			r.want(t, "ec", CodeProviderUnreachable)
 			r.wantFetches(t, tc.fetches) // remembered
 			r.server.serve(ecKey("ec"))
-			r.clock.Advance(jwksBackoff)
+			r.clock.Advance(remoteBackoff)
 			r.want(t, "ec", "")
 		})
 	}

@@ -1,8 +1,6 @@
 package cardea
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,27 +16,8 @@ type Denial struct {
 	Anonymous  bool
 	Method     string
 	Path       string
+	Pattern    string // of the route, as net/http's mux found it; "" with other routers
 	RemoteAddr string // of the connection: behind a proxy, the proxy's
-}
-
-// ErrorEncoder writes the answer of a refused request. The headers WWW-Authenticate,
-// Retry-After and Cache-Control are set already; it writes the status, from
-// [Error.HTTPStatus], and the body. Nothing of Cause, Required and Actual may be shown.
-type ErrorEncoder func(w http.ResponseWriter, r *http.Request, e *Error)
-
-// EncodeDetail writes {"detail": "...", "code": "UPPER_SNAKE"}. It is the default.
-func EncodeDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
-	body, err := json.Marshal(struct {
-		Detail string `json:"detail"`
-		Code   Code   `json:"code"`
-	}{e.Message, e.Code})
-	if err != nil { // two strings always marshal
-		body = []byte(`{}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.HTTPStatus())
-	_, _ = w.Write(append(body, '\n')) // the client may be gone
 }
 
 // Require lets only callers pass who have a valid token and meet all requirements.
@@ -49,11 +28,9 @@ func EncodeDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
 // A nil requirement or handler is a programming error: Require panics when the route is
 // registered, so that a guard can't be left out by mistake.
 func (v *Verifier) Require(first Requirement, more ...Requirement) func(http.Handler) http.Handler {
-	requirements := append([]Requirement{first}, more...)
-	for _, r := range requirements {
-		if r == nil {
-			panic("cardea: Require with a nil requirement")
-		}
+	requirements := mustRequirements("Require", first, more)
+	if v == nil {
+		panic("cardea: Require of a nil Verifier")
 	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
@@ -61,54 +38,72 @@ func (v *Verifier) Require(first Requirement, more ...Requirement) func(http.Han
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p, failure := v.verifyRequest(r)
-			if failure == nil {
-				failure = checkAll(r.Context(), p, requirements)
-			}
+			admitted, failure := v.authorize(r, p, failure, requirements)
 			if failure != nil {
-				v.deny(w, r, p, failure)
+				v.refuse(w, r, failure)
 				return
 			}
-			ctx := WithPrincipal(r.Context(), p)
-			if v.onAuthenticated != nil {
-				v.onAuthenticated(ctx, p)
-			}
-			next.ServeHTTP(w, r.WithContext(ctx))
+			next.ServeHTTP(w, admitted)
 		})
 	}
 }
 
+// RequireFresh is Require for dangerous routes: the user must have proved who they are at
+// most maxAge ago (see [Verifier.Fresh]), or is answered 403 REAUTHENTICATION_REQUIRED.
+// A maxAge that is not positive is a programming error: it panics.
+func (v *Verifier) RequireFresh(maxAge time.Duration, more ...Requirement) func(http.Handler) http.Handler {
+	return v.Require(v.Fresh(maxAge), more...)
+}
+
 // Optional lets every caller pass: with a Principal when there is a valid token, else
 // anonymously. [FailureFrom] tells a handler about a token that was sent but is bad, or
-// that could not be judged because the issuer is down.
+// that could not be judged because the issuer is down; OnDenied is told too.
 func (v *Verifier) Optional() func(http.Handler) http.Handler {
+	if v == nil {
+		panic("cardea: Optional of a nil Verifier")
+	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			panic("cardea: Optional around a nil handler")
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, failure := v.verifyRequest(r)
-			// A nil Principal is stored as well: it hides one of an outer middleware
-			// that trusts other issuers.
-			ctx := WithPrincipal(r.Context(), p)
-			switch {
-			case failure == nil:
-				if v.onAuthenticated != nil {
-					v.onAuthenticated(ctx, p)
-				}
-			case failure.Code == CodeHeaderMissing:
-				ctx = context.WithValue(ctx, failureKey{}, (*Error)(nil))
-			default:
-				ctx = context.WithValue(ctx, failureKey{}, failure)
-				v.report(r, Denial{Err: failure, Anonymous: true})
-			}
-			next.ServeHTTP(w, r.WithContext(ctx))
+			next.ServeHTTP(w, v.Identify(r))
 		})
 	}
 }
 
-// deny answers a refused request.
-func (v *Verifier) deny(w http.ResponseWriter, r *http.Request, p *Principal, e *Error) {
-	v.report(r, Denial{Err: e, Principal: p})
+// authorize tests the requirements, calls the hooks, and gives the request for the handler.
+func (v *Verifier) authorize(r *http.Request, p *Principal, failure *Error, requirements []Requirement) (*http.Request, *Error) {
+	if failure == nil {
+		admitted := r.WithContext(WithPrincipal(r.Context(), p))
+		failure = checkAll(admitted.Context(), admitted, p, requirements)
+		if failure == nil {
+			if v.onAuthenticated != nil {
+				v.onAuthenticated(admitted.Context(), p)
+			}
+			return admitted, nil
+		}
+	}
+	v.report(r, Denial{Err: failure, Principal: p})
+	return nil, failure
+}
+
+// WriteError answers an error of a handler in the shape that the Verifier's guards answer
+// in. An *[Error] is answered as it is: one with Status and Message but no Code gets a code
+// by its status, such as NOT_FOUND. Any other error is answered 500 INTERNAL_ERROR; its
+// text is not shown, and it is the service that has to log it. A refusal (401, 403) is
+// reported to OnDenied. A nil error is a mistake too: 500.
+func (v *Verifier) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	failure := complete(err, CodeInternal)
+	if status := failure.HTTPStatus(); status == http.StatusUnauthorized || status == http.StatusForbidden {
+		p, _ := PrincipalFrom(r.Context())
+		v.report(r, Denial{Err: failure, Principal: p})
+	}
+	v.refuse(w, r, failure)
+}
+
+// refuse answers a refused request.
+func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if challenge := e.Challenge(); challenge != "" {
@@ -147,13 +142,18 @@ func (v *Verifier) report(r *http.Request, d Denial) {
 	if v.onDenied == nil {
 		return
 	}
-	d.Method, d.Path, d.RemoteAddr = r.Method, r.URL.Path, r.RemoteAddr
+	d.Method, d.Path, d.Pattern, d.RemoteAddr = r.Method, r.URL.Path, r.Pattern, r.RemoteAddr
 	v.onDenied(r.Context(), d)
 }
 
 // Challenge gives the WWW-Authenticate header that belongs to the failure (RFC 6750 §3):
-// with error="invalid_token" when there was a token; "" when the status is not 401.
+// with error="invalid_token" when there was a token. With status 403 it is there only when
+// another token would help: with more scopes, or after a new sign-in (RFC 9470 §3). "" means
+// no header.
 func (e *Error) Challenge() string {
+	if e.challenge != "" {
+		return "Bearer " + e.challenge
+	}
 	if e.HTTPStatus() != http.StatusUnauthorized {
 		return ""
 	}

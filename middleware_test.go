@@ -356,3 +356,33 @@ func TestVerifyRequest(t *testing.T) {
 		t.Error(token, err)
 	}
 }
+
+// TestAuthorize: A8.1. The guard without an answer, for other transports.
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	var denied []Code
+	c := testConfig(t)
+	c.OnDenied = func(_ context.Context, d Denial) { denied = append(denied, d.Err.Code) }
+	v := mustVerifier(t, c)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	if got, err := v.Authorize(r, Authenticated()); got != nil || CodeOf(err) != CodeHeaderMissing {
+		t.Error(got, err)
+	}
+	r.Header.Set("Authorization", "Bearer "+hsToken())
+	if got, err := v.Authorize(r, Authenticated(), Role("admin")); got != nil || CodeOf(err) != CodeRole {
+		t.Error(got, err)
+	}
+	got, err := v.Authorize(r, Authenticated(), Role("doctor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := PrincipalFrom(got.Context()); !ok {
+		t.Error("no Principal")
+	}
+	if _, ok := PrincipalFrom(r.Context()); ok {
+		t.Error("the caller's own request was changed")
+	}
+	if diff := cmp.Diff([]Code{CodeHeaderMissing, CodeRole}, denied); diff != "" {
+		t.Error(diff)
+	}
+}

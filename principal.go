@@ -16,12 +16,27 @@ type Principal struct {
 
 	Email string // "" when the token has none. Not proof that the address is verified
 	Phone string
+	// EmailVerified and PhoneVerified say that the issuer vouches for them: by the claims
+	// email_verified and phone_number_verified (OpenID Connect Core §5.1), or because it
+	// was asked and said so ([Introspection]). False may mean that nobody said. What
+	// user_metadata says does not count: the user writes it.
+	EmailVerified, PhoneVerified bool
 
 	// Role is the claim "role": with Supabase and Cardea the database role, mostly
 	// "authenticated". Roles are the application's own, from app_metadata.roles.
 	Role  string
 	Roles []string
 
+	// Permissions are those of the active tenant, such as "patient:read"; Scopes what an
+	// OAuth client may do, from the claim scope or scp.
+	Permissions, Scopes []string
+
+	// Tenant is the active tenant (clinic), "" when the token has none, and TenantRole the
+	// user's role in it. Memberships are all tenants of the user, when the token lists them.
+	Tenant, TenantRole string
+	Memberships        []Membership
+
+	TokenID   string // the claim jti; "" when the token has none
 	SessionID string // "" when the token belongs to no session
 	ClientID  string // the OAuth client that the token was given to; "" for a first-party token
 	AAL       string // assurance level: "aal1", "aal2"; "" when the token does not say
@@ -32,6 +47,10 @@ type Principal struct {
 	// access by the second. Both are JSON, nil when absent.
 	AppMetadata, UserMetadata json.RawMessage
 
+	// AuthTime is when the user last proved who they are: the claim auth_time, else the
+	// newest time in AMR, else zero. UTC.
+	AuthTime time.Time
+
 	IssuedAt, ExpiresAt time.Time // UTC, whole seconds
 
 	claims json.RawMessage // the payload, for RawClaims and Claim
@@ -41,6 +60,12 @@ type Principal struct {
 type AMR struct {
 	Method string    // such as "password", "totp", "oauth"
 	At     time.Time // UTC; zero when the token does not say
+}
+
+// Membership is one tenant that a user belongs to.
+type Membership struct {
+	Tenant string // the tenant's id, never empty
+	Role   string // the user's role there; "" when the token does not say
 }
 
 // RawClaims gives the whole payload as JSON, for instance for the database setting
@@ -69,6 +94,24 @@ func (p *Principal) Claim(name string, into any) (found bool, err error) {
 // [Role] for why the two can't be confused.
 func (p *Principal) HasRole(role string) bool {
 	return role != "" && (p.Role == role || slices.Contains(p.Roles, role))
+}
+
+// HasPermission says whether the token lists exactly that permission. There are no
+// wildcards: a permission is a name.
+func (p *Principal) HasPermission(permission string) bool {
+	return permission != "" && slices.Contains(p.Permissions, permission)
+}
+
+// HasScope says whether the token lists exactly that scope (RFC 6749 §3.3: scopes are
+// compared with regard to case).
+func (p *Principal) HasScope(scope string) bool {
+	return scope != "" && slices.Contains(p.Scopes, scope)
+}
+
+// IsMember says whether tenant is the active tenant or one of the memberships.
+func (p *Principal) IsMember(tenant string) bool {
+	return tenant != "" && (p.Tenant == tenant ||
+		slices.ContainsFunc(p.Memberships, func(m Membership) bool { return m.Tenant == tenant }))
 }
 
 type (

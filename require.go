@@ -2,18 +2,33 @@ package cardea
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
-// Requirement is what a route asks of its caller. The ones of this package are
-// [Authenticated], [NotAnonymous], [Role] and [AAL]; a service may add its own.
+// Requirement is what a route asks of its caller. Those of this package are
+// [Authenticated], [NotAnonymous], [Role], [AnyPermission], [AllPermissions], [Scope],
+// [AAL], [Verifier.Fresh], [Tenant], [TenantMember], [Owner], [Active], [UserRule] and
+// [AIAccess]; [AllOf], [AnyOf] and [WithCode] make new ones of them, and a service may add
+// its own.
 type Requirement interface {
 	// Check gives nil when the caller may pass. An *[Error] is answered as it is, any
 	// other error as 403 with the code FORBIDDEN; its text is not shown.
 	Check(ctx context.Context, p *Principal) error
 	// String names the requirement for logs and audit, such as "role admin".
 	String() string
+}
+
+// RequestRequirement is a Requirement that needs to see the request. Where there is one,
+// guards call CheckRequest in place of Check, which is left for [Check] and should refuse.
+type RequestRequirement interface {
+	Requirement
+	// CheckRequest judges as Check does. r is the guard's own copy, which the handler
+	// gets: its Body may be read if an equal one is put in its place. Nothing of it may
+	// be kept.
+	CheckRequest(r *http.Request, p *Principal) error
 }
 
 // requirement is a Requirement out of a name and a function.
@@ -57,20 +72,27 @@ func NotAnonymous() Requirement {
 // application roles never hands out those. An empty name is a programming error: Role
 // panics.
 func Role(first string, more ...string) Requirement {
-	roles := append([]string{first}, more...)
-	for _, r := range roles {
-		if r == "" {
-			panic("cardea: Role with an empty name")
-		}
-	}
+	roles := names("Role", first, more)
 	return requirement{"role " + strings.Join(roles, " or "), func(p *Principal) *Error {
 		for _, r := range roles {
 			if p.HasRole(r) {
 				return nil
 			}
 		}
-		return denied(CodeRole, strings.Join(append([]string{p.Role}, p.Roles...), " "))
+		return denied(CodeRole, strings.TrimSpace(strings.Join(append([]string{p.Role}, p.Roles...), " ")))
 	}}
+}
+
+// names makes one list and panics when a name is empty: such a requirement would be met
+// by nobody, or by a bug by everybody.
+func names(of, first string, more []string) []string {
+	list := append([]string{first}, more...)
+	for _, name := range list {
+		if name == "" {
+			panic("cardea: " + of + " with an empty name")
+		}
+	}
+	return list
 }
 
 // AAL asks for an assurance level: "aal1", "aal2" (a second factor) or "aal3". A higher
@@ -108,33 +130,87 @@ func denied(code Code, actual string) *Error {
 	return e
 }
 
-// Check tests a Principal against requirements outside of net/http: all must hold. The
-// error is an *[Error]. A nil Principal is an anonymous caller: status 401.
+// Check tests a Principal against requirements where there is no request: all must hold.
+// The error is an *[Error]. A nil Principal is an anonymous caller: status 401. A
+// requirement of this package that is about the request ([Tenant], [TenantMember],
+// [Owner]) refuses.
 func Check(ctx context.Context, p *Principal, first Requirement, more ...Requirement) error {
-	if failure := checkAll(ctx, p, append([]Requirement{first}, more...)); failure != nil {
+	if failure := checkAll(ctx, nil, p, append([]Requirement{first}, more...)); failure != nil {
 		return failure
 	}
 	return nil
 }
 
-func checkAll(ctx context.Context, p *Principal, requirements []Requirement) *Error {
+// checkAll tests them in order, and stops at the first that fails. r may be nil.
+func checkAll(ctx context.Context, r *http.Request, p *Principal, requirements []Requirement) *Error {
+	for _, q := range requirements {
+		if failure := checkOne(ctx, r, p, q); failure != nil {
+			return failure
+		}
+	}
+	return nil
+}
+
+func checkOne(ctx context.Context, r *http.Request, p *Principal, q Requirement) *Error {
 	if p == nil {
 		return NewError(CodeHeaderMissing, nil)
 	}
-	for _, r := range requirements {
-		err := r.Check(ctx, p)
-		if err == nil {
-			continue
+	var err error
+	if byRequest, ok := q.(RequestRequirement); ok && r != nil {
+		err = byRequest.CheckRequest(r, p)
+	} else {
+		if r != nil {
+			ctx = r.Context() // an earlier requirement may have added to it
 		}
-		failure := asError(err, CodeForbidden, func(Code) bool { return true })
-		named := *failure // a copy: a foreign error may be shared by requests
-		if named.Required == "" {
-			named.Required = r.String()
-		}
-		if named.Message == "" {
-			named.Message = named.Code.info().message
-		}
-		return &named
+		err = q.Check(ctx, p)
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	failure := complete(err, CodeForbidden)
+	if failure.Required == "" {
+		failure.Required = q.String()
+	}
+	return failure
+}
+
+// complete gives a copy of the *Error in err, because a foreign one may be shared by
+// requests, with code and message filled in. What is no *Error gets the given code.
+func complete(err error, code Code) *Error {
+	var found *Error
+	if !errors.As(err, &found) || found == nil {
+		return NewError(code, err)
+	}
+	e := *found
+	if e.Code == "" {
+		e.Code = defaultCode(e.HTTPStatus())
+		e.Status = found.HTTPStatus()
+	}
+	if e.Message == "" {
+		e.Message = e.Code.info().message
+	}
+	if e.Message == "" {
+		e.Message = statusMessage(e.HTTPStatus())
+	}
+	return &e
+}
+
+// statusMessage is the text for a code that is not from this package.
+func statusMessage(status int) string {
+	if text := http.StatusText(status); text != "" && status != http.StatusForbidden {
+		return text
+	}
+	return CodeForbidden.info().message
+}
+
+// mustRequirements makes one list and panics when one is nil, so that a guard that guards
+// nothing does not start.
+func mustRequirements(of string, first Requirement, more []Requirement) []Requirement {
+	list := append([]Requirement{first}, more...)
+	for _, q := range list {
+		if q == nil {
+			panic("cardea: " + of + " with a nil requirement")
+		}
+	}
+	return list
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func headerCases() []failureCase {
 		{"alg es256", withHeader(map[string]any{"alg": "es256"}), CodeAlgorithmUnsupported},
 		{"alg with a blank", withHeader(map[string]any{"alg": "ES256 "}), CodeAlgorithmUnsupported},
 		{"alg ES384", withHeader(map[string]any{"alg": "ES384"}), CodeAlgorithmUnsupported},
-		{"alg HS512", withHeader(map[string]any{"alg": "HS512"}), CodeAlgorithmUnsupported},
+		{"alg HS512", withHeader(map[string]any{"alg": "HS512"}), CodeAlgorithmNotAllowed},
 		{"kid a number", withHeader(map[string]any{"kid": 1}), CodeKeyIDInvalid},
 		{"kid empty", withHeader(map[string]any{"kid": ""}), CodeKeyIDInvalid},
 		{"kid too long", withHeader(map[string]any{"kid": strings.Repeat("k", 129)}), CodeKeyIDInvalid},
@@ -255,6 +256,11 @@ func TestEveryCodeHasACase(t *testing.T) {
 		CodeHeaderMissing: "TestHeaderTable", CodeHeaderInvalid: "TestHeaderTable", CodeSchemeInvalid: "TestHeaderTable",
 		CodeProviderUnreachable: "TestIssuerDown", CodeProviderError: "TestKeySourceErrors",
 		CodeForbidden: "TestGuardTruthTable", CodeRole: "TestGuardTruthTable", CodeAAL: "TestGuardTruthTable", CodeAnonymousRefused: "TestGuardTruthTable",
+		CodeRateLimited: "TestAdmit", CodeHTTPSRequired: "TestRequireHTTPS", CodeTokenInvalid: "TestIntrospection",
+		CodeTokenRevoked: "TestDenylist", CodeUserTokensRevoked: "TestDenylist",
+	}
+	for _, c := range guardCodes() {
+		elsewhere[c] = "the tests of the guards"
 	}
 	seen := map[Code]bool{}
 	for _, list := range [][]failureCase{structureCases(), headerCases(), payloadCases(), signatureCases()} {
@@ -262,12 +268,16 @@ func TestEveryCodeHasACase(t *testing.T) {
 			seen[tc.want] = true
 		}
 	}
+	for _, tc := range policyCases() {
+		seen[tc.want] = true
+	}
+	statuses := []int{400, 401, 403, 405, 413, 429, 500, 503}
 	for _, c := range Codes() {
 		if !seen[c] && elsewhere[c] == "" {
 			t.Errorf("no test makes %s", c)
 		}
 		e := NewError(c, nil)
-		if e.Message == "" || e.Severity() == "" || (e.HTTPStatus() != 401 && e.HTTPStatus() != 403 && e.HTTPStatus() != 503) {
+		if e.Message == "" || e.Severity() == "" || !slices.Contains(statuses, e.HTTPStatus()) {
 			t.Errorf("%s: incomplete: %d %q %q", c, e.HTTPStatus(), e.Severity(), e.Message)
 		}
 	}
@@ -457,7 +467,7 @@ func TestPrincipal(t *testing.T) {
 	want := &Principal{
 		Issuer: testIssuer, Subject: "7d1f0f5a-0000-7000-8000-000000000001", Audience: []string{testAudience},
 		Email: "a@example.com", Phone: "+491701", Role: "authenticated", Roles: []string{"doctor", "admin"},
-		SessionID: "s-1", ClientID: "app", AAL: "aal2",
+		SessionID: "s-1", ClientID: "app", AAL: "aal2", Tenant: "t-1", AuthTime: now.Add(-time.Minute),
 		AMR:         []AMR{{Method: "totp", At: now}, {Method: "password"}},
 		AppMetadata: json.RawMessage(`{"roles":["doctor","service_role","supabase_admin","","admin"]}`), UserMetadata: json.RawMessage(`{"name":"Ada"}`),
 		IssuedAt: now.Add(-time.Minute), ExpiresAt: now.Add(time.Hour),
@@ -474,6 +484,9 @@ func TestPrincipal(t *testing.T) {
 			t.Errorf("Claim %s: %v %v", name, found, err)
 		}
 	}
+	if found, err := (&Principal{claims: []byte("x")}).Claim("sub", &tenant); found || err == nil {
+		t.Errorf("Claim of what is no object: %v %v", found, err)
+	}
 	if found, err := (&Principal{}).Claim("sub", &tenant); found || err != nil {
 		t.Errorf("Claim without a token: %v %v", found, err)
 	}
@@ -483,19 +496,6 @@ func TestPrincipal(t *testing.T) {
 	}
 	if strings.Contains(string(got.RawClaims()), token[strings.LastIndexByte(token, '.'):]) {
 		t.Error("the signature is kept")
-	}
-}
-
-// TestApplicationRoles: odd shapes give no role.
-func TestApplicationRoles(t *testing.T) {
-	t.Parallel()
-	if got := applicationRoles(nil); got != nil {
-		t.Error(got)
-	}
-	for _, meta := range []string{`null`, `[]`, `{}`, `{"roles":"admin"}`, `{"roles":[1]}`, `{"roles":{"admin":true}}`, `{"roles":["a"],"roles":["admin"]}`, `{"Roles":["admin"]}`, `{"x":{"roles":["admin"]}}`} {
-		if got := applicationRoles([]byte(meta)); len(got) != 0 {
-			t.Errorf("%s: %v", meta, got)
-		}
 	}
 }
 
