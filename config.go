@@ -25,7 +25,7 @@ type Config struct {
 	// CacheTTL is how long a verified token is not verified again; 0 means 60 s, a
 	// negative value switches the cache off. It never outlives the token's expiry.
 	CacheTTL time.Duration
-	// CacheSize is the most tokens in the cache; 0 means 5000 (some 2 KB each).
+	// CacheSize is the most tokens in the cache; 0 means 5000 (about 1.3 KB each).
 	CacheSize int
 
 	// JWKSTTL is the longest time that fetched keys count as fresh; 0 means 1 h. A
