@@ -6,6 +6,8 @@ import "time"
 type Meta struct {
 	IP        string // trusted client address in canonical form, "" if unknown
 	UserAgent string // as sent, cut to 512 bytes
+	Captcha   string // what a page's widget gave, "" for none
+	Operator  bool   // the request carries an operator's credential: it is no anonymous program's
 }
 
 // Caller is who makes an authenticated request. It comes from a verified token.
@@ -19,6 +21,8 @@ type Caller struct {
 	// FirstParty is false for tokens that were issued to an OAuth client: these never
 	// manage the account itself.
 	FirstParty bool
+	AuthTime   time.Time // when the session was proved last; zero if the token does not say
+	Methods    []string  // amr methods of the session
 }
 
 // Tokens is what a client gets for a proof.

@@ -41,6 +41,11 @@ type NewAccount struct {
 	User    User     // with Identities; Factors must be empty
 	Session *Session // nil when the account is not signed in by its creation
 	Audit   []AuditEntry
+
+	// What proves the address, when the account has to be proved.
+	Tokens    []OneTime
+	FlowState *FlowState
+	Messages  []Message
 }
 
 // SessionStart is everything that one successful proof writes, in one statement.
@@ -53,6 +58,11 @@ type SessionStart struct {
 	RehashFrom string
 	// Identity is the provider whose identity of this user gets a new LastSignInAt; "" for none.
 	Identity string
+	// Device is what the sign-in came from, hashed; "" when that is not kept. NewDevice is the
+	// notice that is written when the account has been signed in to before, but never from
+	// there; nil for none.
+	Device    string
+	NewDevice *Message
 }
 
 // Rotation asks to exchange a refresh token whose signature has been checked already.
@@ -154,7 +164,8 @@ type UserPatch struct {
 	// session has just been revoked from taking the account back.
 	RequireSession ID
 
-	Audit []AuditEntry
+	Audit    []AuditEntry
+	Messages []Message // notices to the owner
 }
 
 // SoftDelete replaces what identifies the person by hashes that can't be turned back.

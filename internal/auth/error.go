@@ -67,10 +67,33 @@ const (
 	CodeCurrentNeeded  Code = "current_needed"   // the current password is needed for the change
 	CodeCurrentInvalid Code = "current_password" // the current password is wrong
 
+	CodeOTPDisabled       Code = "otp_disabled"        // no account, and none is to be made
+	CodeOTPExpired        Code = "otp_expired"         // unknown, wrong, used or expired: never tell which
+	CodeMagicLinkDisabled Code = "magic_link_disabled" // sign-in by mail is off
+	CodeRecoverDisabled   Code = "recover_disabled"    // e-mail is off
+	CodePhoneUnsupported  Code = "phone_unsupported"   // text messages are off
+	CodeMailTooSoon       Code = "mail_too_soon"       // one mail of a kind in a while
+	CodeSMSTooSoon        Code = "sms_too_soon"        // one text message of a kind in a while
+	CodeMailLimit         Code = "mail_limit"          // the server's own budget of mails
+	CodeSMSLimit          Code = "sms_limit"           // the server's own budget of text messages
+	CodeFlowNotFound      Code = "flow_not_found"      // no such PKCE flow, or used
+	CodeFlowExpired       Code = "flow_expired"        // PKCE code older than five minutes
+	CodeBadVerifier       Code = "bad_code_verifier"   // PKCE verifier does not fit
+	CodeReauthInvalid     Code = "reauth_invalid"      // wrong or expired nonce
+	CodeReauthNoEmail     Code = "reauth_no_email"     // the address to send a nonce to is not proved
+	CodeReauthNoPhone     Code = "reauth_no_phone"     // the number to send a nonce to is not proved
+
 	CodeRefreshMalformed Code = "refresh_malformed" // not a token of ours
 	CodeRefreshNotFound  Code = "refresh_not_found" // well-formed, but the session is gone
 	CodeRefreshReused    Code = "refresh_reused"    // copied token: the session has been ended
 	CodeRefreshExpired   Code = "refresh_expired"   // the session's own limits have passed
+
+	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
+	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
+	CodeHookAnswerTooLarge    Code = "hook_payload_over_size_limit"
+	CodeHookContentType       Code = "hook_payload_invalid_content_type"
+	CodeHookRefused           Code = "hook_refused"   // a hook said no; hook.Refusal has its status and sentence
+	CodeCaptchaFailed         Code = "captcha_failed" // no proof of a human, or none that could be verified
 )
 
 // Codes lists every code, for the tests that prove each surface knows all of them.
@@ -87,7 +110,12 @@ func Codes() []Code {
 		CodeWeb3Disabled, CodeProviderUnsupported, CodeProviderDisabled, CodeMFADisabled,
 		CodeWeakPassword, CodeSamePassword, CodeSSOManaged, CodeNeedsAddress, CodeNoMailer, CodeReauthNeeded, CodeCurrentNeeded,
 		CodeCurrentInvalid,
+		CodeOTPDisabled, CodeOTPExpired, CodeMagicLinkDisabled, CodeRecoverDisabled, CodePhoneUnsupported,
+		CodeMailTooSoon, CodeSMSTooSoon, CodeMailLimit, CodeSMSLimit, CodeFlowNotFound, CodeFlowExpired, CodeBadVerifier,
+		CodeReauthInvalid, CodeReauthNoEmail, CodeReauthNoPhone,
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
+		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
+		CodeCaptchaFailed,
 	}
 }
 
@@ -143,6 +171,8 @@ var (
 	ErrPhoneTaken = errors.New("auth: phone number is taken")
 	// ErrIDTaken: the chosen id, or an identity's (provider, provider id), exists already.
 	ErrIDTaken = errors.New("auth: id is taken")
+	// ErrTooSoon: the last message of this kind was sent too short a time ago.
+	ErrTooSoon = errors.New("auth: too soon after the last message")
 	// ErrConflict: somebody else made this change first; read again and decide.
 	ErrConflict = errors.New("auth: changed meanwhile")
 )

@@ -125,6 +125,7 @@ const (
 const (
 	MethodPassword  = "password"
 	MethodAnonymous = "anonymous"
+	MethodOTP       = "otp" // every code and link, as GoTrue says it
 )
 
 // AMR is one entry of the amr claim: how and when the session was proved.

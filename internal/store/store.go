@@ -27,6 +27,8 @@ type Store interface {
 	Sessions
 	Keys
 	APIKeys
+	OneTimes
+	Outbox
 	Cleaner
 
 	// Ping answers whether the database can be reached.
@@ -49,12 +51,13 @@ type Users interface {
 	UserWithSession(ctx context.Context, id, session auth.ID) (auth.UserSession, error)
 	// ListUsers gives one page.
 	ListUsers(ctx context.Context, q auth.UserQuery) (auth.UserPage, error)
-	// CreateAccount inserts the user, its identities, the session (with its AMR) and the
-	// audit entries. ErrEmailTaken, ErrPhoneTaken or ErrIDTaken when one exists: of
+	// CreateAccount inserts the user, its identities, the session (with its AMR), tokens,
+	// flow, messages and the audit entries. ErrEmailTaken, ErrPhoneTaken or ErrIDTaken when one exists: of
 	// parallel calls with one address exactly one succeeds. One statement.
 	CreateAccount(ctx context.Context, a auth.NewAccount) error
 	// UpdateUser applies the patch and gives the account as it is afterwards. ErrNotFound
-	// when the account, or the session of RequireSession, does not exist.
+	// when the account, or the session of RequireSession, does not exist. A new password or
+	// address takes every one-time token of the account away. One statement.
 	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
 	// DeleteUser removes the account and everything that belongs to it.
 	DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error
@@ -109,10 +112,77 @@ type APIKeys interface {
 	RevokeAPIKey(ctx context.Context, id auth.ID, at time.Time) error
 }
 
+// OneTimes keeps one-time tokens and PKCE flows.
+type OneTimes interface {
+	// IssueOneTime replaces the tokens of their slots, sets the matching *_sent_at columns,
+	// the waiting addresses and invited_at, inserts the flow and the messages, and writes
+	// the audit entries: all or nothing. ErrNotFound when the account (or RequireSession) does
+	// not exist, ErrTooSoon by NotSince, ErrEmailTaken or ErrPhoneTaken when a waiting address
+	// belongs to another account. A new waiting e-mail address takes the tokens of the one
+	// before it away; tokens of both addresses, live at once, need each other. One statement.
+	IssueOneTime(ctx context.Context, i auth.IssueOneTime) error
+	// RedeemOneTime consumes a token and applies its effect in one step; of parallel calls
+	// with one token exactly one succeeds. The effects (auth.Redeem.Plan has them):
+	//
+	//   - signup, invite, magiclink, recovery: the e-mail address is proved (sms: the phone
+	//     number). Where nothing of the account was proved before, and the purpose is not the
+	//     account's own beginning (signup; sms of an account that has never been used; invite
+	//     of an account that the invitation made): password, user metadata, factors, sessions,
+	//     the other address and every identity but the proved address's are dropped first, as
+	//     whoever put them there had not proved anything. An account with one proved address
+	//     has an owner: the proof of the other drops nothing, least of all a second factor.
+	//   - email_current, email_new: when the token is one of a pair and the other half is
+	//     still there, RedeemHalf and email_change_confirm_status 1; else the waiting address
+	//     becomes the address, in users, identity and metadata. ErrEmailTaken if somebody has
+	//     it by now. When the other half is gone without having been redeemed: refused.
+	//   - phone_change: the same for the number, without halves. ErrPhoneTaken.
+	//
+	// Done deletes every other one-time token of the account and starts Session, or gives the
+	// PKCE flow its user and code. A wrong code (right Address, no hash matches) adds one
+	// attempt to the live tokens of that address and these purposes; at MaxAttempts they are
+	// deleted. Two round trips.
+	RedeemOneTime(ctx context.Context, r auth.Redeem) (auth.RedeemResult, error)
+	// CheckNonce consumes a reauthentication code of the account: true once, false for
+	// anything else, counting wrong tries like RedeemOneTime.
+	CheckNonce(ctx context.Context, user auth.ID, codeHashes []string, at time.Time, maxAttempts int) (bool, error)
+	// TakeFlowState deletes the flow whose authorization code has this hash and returns it
+	// with its account:
+	// once. ErrNotFound otherwise. The caller looks at CodeIssuedAt.
+	TakeFlowState(ctx context.Context, codeHash string) (auth.FlowState, auth.User, error)
+	// DeleteExpiredOneTimes removes tokens that expired before the given moment, and flows
+	// made (or given their code) before it that no live token belongs to; at most limit of each.
+	DeleteExpiredOneTimes(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// Outbox keeps messages between the change that caused them and their delivery. Messages
+// of UserPatch and NewAccount are inserted in the step of that change.
+type Outbox interface {
+	// Enqueue inserts messages that no other change causes.
+	Enqueue(ctx context.Context, messages []auth.Message) error
+	// ClaimMessages gives at most limit messages whose time has come and hides them from other
+	// claimers until the lease ends; it counts an attempt on each. A claimer that dies loses
+	// nothing: the message comes back, with its id, when the lease has ended. Oldest first.
+	ClaimMessages(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]auth.Message, error)
+	// MessageSent deletes a message. One that is gone already is no error.
+	MessageSent(ctx context.Context, id auth.ID) error
+	// MessageFailed records a failed attempt. A message that is gone, dead or claimed anew
+	// (see Attempts) stays as it is, without an error.
+	MessageFailed(ctx context.Context, f auth.MessageFailure) error
+	// DeadMessages lists messages that were given up, newest first.
+	DeadMessages(ctx context.Context, limit int) ([]auth.Message, error)
+	// RetryMessage puts a dead message back into the queue, with its attempts counted from 0
+	// again. ErrNotFound when there is no such dead message.
+	RetryMessage(ctx context.Context, id auth.ID, at time.Time) error
+}
+
 // Cleaner removes what has ended, so that tables stay flat under a constant load.
 type Cleaner interface {
 	// DeleteEndedSessions removes at most limit sessions that ended: not_after before
 	// endedBefore, or (when not zero) created before createdBefore, or (when not zero) last
 	// refreshed or created before idleBefore. The answer is the number removed.
 	DeleteEndedSessions(ctx context.Context, endedBefore, createdBefore, idleBefore time.Time, limit int) (int64, error)
+	// DeleteDeadMessages removes at most limit messages that were given up before the moment.
+	DeleteDeadMessages(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DeleteOldDevices forgets at most limit devices that were last seen before the moment.
+	DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error)
 }

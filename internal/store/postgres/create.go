@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -103,7 +104,7 @@ func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
 	// What was in the way may have gone when we look for it: then it is no longer in the way.
 	for range 3 {
 		var inserted int64
-		if err := s.pool.QueryRow(ctx, createAccount, args...).Scan(&inserted); err != nil {
+		if err := s.createOnce(ctx, &a, args, &inserted); err != nil {
 			return storeError("create account", err)
 		}
 		if inserted == 1 {
@@ -123,6 +124,18 @@ func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
 		}
 	}
 	return fmt.Errorf("postgres: create account: %w", auth.ErrConflict)
+}
+
+// createOnce is one statement, and one batch when something is sent: what proves the
+// address is inserted with the account or not at all.
+func (s *Store) createOnce(ctx context.Context, a *auth.NewAccount, args []any, inserted *int64) error {
+	if len(a.Tokens) == 0 && a.FlowState == nil && len(a.Messages) == 0 {
+		return s.pool.QueryRow(ctx, createAccount, args...).Scan(inserted)
+	}
+	var b pgx.Batch
+	b.Queue(createAccount, args...).QueryRow(func(row pgx.Row) error { return row.Scan(inserted) })
+	queueProof(&b, uuid(a.User.ID), a.Tokens, a.FlowState, a.Messages)
+	return s.pool.SendBatch(ctx, &b).Close()
 }
 
 // identityArgs gives the columns of identities.

@@ -73,6 +73,7 @@ func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 	b.Queue(softDeleteIdentities, key, ids, replacements, at)
 	b.Queue(revokeAll, key)
 	b.Queue(deleteFactors, key)
+	b.Queue(deleteTokens, key)
 	b.Queue(auditChange, append([]any{key}, auditArgs(d.Audit)...)...)
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return storeError("soft-delete user", err)

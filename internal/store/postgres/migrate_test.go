@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -47,6 +51,44 @@ func TestMigrateFromEmptyAndAgain(t *testing.T) {
 		if err := s.CheckSchema(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// An existing database, of the first release, gets what is new and keeps what it has.
+func TestMigrateFromEarlier(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	exec(t, connect(t, url), "CREATE SCHEMA auth")
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := stdlib.OpenDB(*cfg)
+	defer db.Close()
+	p, err := goose.NewProvider(goose.DialectPostgres, db, os.DirFS("migrations"), goose.WithTableName("auth.cardea_migrations"),
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	s := openURL(t, url)
+	want := create(t, s, 1).User
+	if err := s.CheckSchema(t.Context()); !errors.Is(err, postgres.ErrSchemaOlder) {
+		t.Errorf("CheckSchema: %v, want ErrSchemaOlder", err)
+	}
+	for range 2 {
+		if err := postgres.Migrate(t.Context(), url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := s.UserByID(t.Context(), want.ID); err != nil || got.Email != want.Email {
+		t.Errorf("account: %+v, %v", got, err)
+	}
+	r := issue(t, s, 10)
+	if res, err := s.RedeemOneTime(t.Context(), r); err != nil || res.Outcome != auth.RedeemDone {
+		t.Errorf("outcome %d, %v", res.Outcome, err)
 	}
 }
 
@@ -190,6 +232,11 @@ func TestColumns(t *testing.T) {
 		"audit_log_entries": "instance_id id payload created_at ip_address",
 		"mfa_factors": "id user_id friendly_name factor_type status created_at updated_at secret phone last_challenged_at " +
 			"web_authn_credential web_authn_aaguid last_webauthn_challenge_data",
+		"one_time_tokens": "id user_id token_type token_hash relates_to created_at updated_at purpose code_hash flow_state_id " +
+			"expires_at attempts paired",
+		"flow_state": "id user_id auth_code code_challenge_method code_challenge provider_type provider_access_token " +
+			"provider_refresh_token created_at updated_at authentication_method auth_code_issued_at invite_token referrer " +
+			"oauth_client_state_id linking_target_id email_optional",
 		"users": "instance_id id aud role email encrypted_password email_confirmed_at invited_at confirmation_token " +
 			"confirmation_sent_at recovery_token recovery_sent_at email_change_token_new email_change email_change_sent_at " +
 			"last_sign_in_at raw_app_meta_data raw_user_meta_data is_super_admin created_at updated_at phone phone_confirmed_at " +
@@ -201,7 +248,7 @@ func TestColumns(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", table, d)
 		}
 	}
-	if _, ok := got["cardea_migrations"]; ok || len(got) != 8 {
+	if _, ok := got["cardea_migrations"]; ok || len(got) != 12 {
 		t.Errorf("tables: %d", len(got))
 	}
 }

@@ -54,7 +54,7 @@ func exec(tb testing.TB, conn *pgx.Conn, sql string, args ...any) {
 	}
 }
 
-// audited lets the suite read the audit log.
+// audited lets the suite read the audit log and make factors.
 type audited struct {
 	store.Store
 	conn *pgx.Conn
@@ -71,6 +71,12 @@ func (a audited) AuditRows(ctx context.Context) ([]storetest.AuditRow, error) {
 		r.At = r.At.UTC()
 		return r, err
 	})
+}
+
+func (a audited) AddFactor(ctx context.Context, f auth.Factor) error {
+	_, err := a.conn.Exec(ctx, `INSERT INTO auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`, f.ID.String(), f.UserID.String(), f.Type, f.Status, f.CreatedAt, f.UpdatedAt)
+	return err
 }
 
 func factory(tb testing.TB) store.Store {

@@ -12,7 +12,8 @@ import (
 
 // startSession: the UPDATE waits for whoever is changing the account and then looks at
 // the newest row, so a ban or a deletion that was first wins, and the session is not
-// even inserted.
+// even inserted. xmax tells a device that was inserted from one that was there; one that
+// was seen today is neither, and costs no write.
 const startSession = `
 WITH u AS (
 	UPDATE auth.users SET last_sign_in_at = $2,
@@ -22,13 +23,28 @@ WITH u AS (
 ), i AS (
 	UPDATE auth.identities SET last_sign_in_at = $2
 	FROM u WHERE identities.user_id = u.id AND provider = $18
+), k AS (
+	INSERT INTO auth.known_devices AS k (user_id, device, first_seen_at, last_seen_at)
+	SELECT id, $21, $2, $2 FROM u WHERE $21::text <> ''
+	ON CONFLICT (user_id, device) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
+		WHERE k.last_seen_at < EXCLUDED.last_seen_at - interval '1 day'
+	RETURNING xmax = 0 AS added
+), o AS (
+	INSERT INTO auth.outbox (id, channel, kind, sealed, created_at, not_before)
+	SELECT $22::uuid, $23, $24, $25::bytea, $2, $2 FROM k
+	WHERE added AND $22 IS NOT NULL AND EXISTS (SELECT FROM auth.known_devices e WHERE e.user_id = $17)
 ),` + insertSession + `,` + insertAudit + `
 SELECT count(*) FROM u`
 
 // StartSession implements store.Sessions.
 func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) error {
 	args := append(sessionArgs(&st.Session), auditArgs(st.Audit)...)
-	args = append(args, uuid(st.Session.UserID), st.Identity, st.Rehash, st.RehashFrom)
+	args = append(args, uuid(st.Session.UserID), st.Identity, st.Rehash, st.RehashFrom, st.Device)
+	if n := st.NewDevice; n != nil {
+		args = append(args, uuid(n.ID), n.Channel, n.Kind, n.Sealed)
+	} else {
+		args = append(args, nil, "", "", []byte{})
+	}
 	var found int64
 	if err := s.pool.QueryRow(ctx, startSession, args...).Scan(&found); err != nil {
 		return storeError("start session", err)
@@ -89,6 +105,19 @@ func (s *Store) EndSessions(ctx context.Context, e auth.EndSessions) (int64, err
 		return 0, auth.ErrNotFound
 	}
 	return ended, nil
+}
+
+const deleteOldDevices = `
+DELETE FROM auth.known_devices WHERE ctid IN (
+	SELECT ctid FROM auth.known_devices WHERE last_seen_at < $1 ORDER BY last_seen_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+
+// DeleteOldDevices implements store.Cleaner.
+func (s *Store) DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error) {
+	tag, err := s.pool.Exec(ctx, deleteOldDevices, timestamp(before), int64(limit))
+	if err != nil {
+		return 0, storeError("delete old devices", err)
+	}
+	return tag.RowsAffected(), nil
 }
 
 // DeleteEndedSessions implements store.Cleaner. A session that somebody is using right

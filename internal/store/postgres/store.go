@@ -11,8 +11,10 @@
 //     trip and one implicit transaction, but a new snapshot for each of its statements.
 //     (Under READ COMMITTED a single statement that waited re-reads only the row it
 //     waited for.)
-//   - Locks are always taken in the order account, then sessions. A method that needs
-//     one session only takes that one. So no two methods can deadlock.
+//   - Locks are always taken in the order account, then sessions, then one-time tokens and
+//     flows. A method that needs one row only takes that one. So no two methods can deadlock.
+//   - Redeeming a one-time token is the one operation of two round trips: what it does
+//     depends on what it finds, and the decision is Go.
 package postgres
 
 import (
@@ -151,7 +153,8 @@ func storeError(what string, err error) error {
 			return auth.ErrEmailTaken
 		case "users_phone_key":
 			return auth.ErrPhoneTaken
-		case "users_pkey", "identities_pkey", "identities_provider_id_provider_unique":
+		case "users_pkey", "identities_pkey", "identities_provider_id_provider_unique", "outbox_pkey",
+			"one_time_tokens_pkey", "flow_state_pkey":
 			return auth.ErrIDTaken
 		case "signing_keys_pkey", "signing_keys_one_current", "signing_keys_one_standby":
 			return auth.ErrConflict

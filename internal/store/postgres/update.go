@@ -78,19 +78,48 @@ FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) AS e (id, at,
 
 // UpdateUser implements store.Users.
 func (s *Store) UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error) {
-	args, err := updateArgs(id, &p)
+	key := uuid(id)
+	var (
+		b    pgx.Batch
+		user auth.User
+	)
+	b.Queue(lockUser, key)
+	found, err := queuePatch(&b, id, &p)
 	if err != nil {
 		return auth.User{}, storeError("update user", err)
 	}
+	if len(p.Audit) > 0 {
+		b.Queue(auditChange, append([]any{key}, auditArgs(p.Audit...)...)...)
+	}
+	if p.PasswordHash != nil || p.Email != nil || p.Phone != nil {
+		b.Queue(deleteTokens, key) // who has changed the locks wants no old links to open them
+	}
+	if len(p.Messages) > 0 {
+		b.Queue(enqueueWith, append(messageArgs(p.Messages), key)...)
+	}
+	b.Queue(userByID, key).QueryRow(func(row pgx.Row) error {
+		if !*found {
+			return auth.ErrNotFound
+		}
+		return scanUser(row, &user)
+	})
+	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
+		return auth.User{}, storeError("update user", err)
+	}
+	return user, nil
+}
+
+// queuePatch adds the change of the account, its identities and its sessions to a batch
+// that has locked the account. found is set when the batch has been sent.
+func queuePatch(b *pgx.Batch, id auth.ID, p *auth.UserPatch) (found *bool, err error) {
+	args, err := updateArgs(id, p)
+	if err != nil {
+		return nil, err
+	}
 	key := uuid(id)
-	var (
-		b     pgx.Batch
-		found bool
-		user  auth.User
-	)
-	b.Queue(lockUser, key)
+	found = new(bool)
 	b.Queue(updateUser, args...).Exec(func(tag pgconn.CommandTag) error {
-		found = tag.RowsAffected() == 1
+		*found = tag.RowsAffected() == 1
 		return nil
 	})
 	if len(p.RemoveIdentities) > 0 {
@@ -98,9 +127,6 @@ func (s *Store) UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (a
 	}
 	if len(p.Identities) > 0 {
 		b.Queue(upsertIdentities, append(append([]any{key}, identityArgs(p.Identities)...), timestamp(p.At))...)
-	}
-	if len(p.Audit) > 0 {
-		b.Queue(auditChange, append([]any{key}, auditArgs(p.Audit...)...)...)
 	}
 	switch p.Revoke {
 	case auth.RevokeOne:
@@ -111,16 +137,7 @@ func (s *Store) UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (a
 		b.Queue(revokeAll, key)
 	case auth.RevokeNone:
 	}
-	b.Queue(userByID, key).QueryRow(func(row pgx.Row) error {
-		if !found {
-			return auth.ErrNotFound
-		}
-		return scanUser(row, &user)
-	})
-	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
-		return auth.User{}, storeError("update user", err)
-	}
-	return user, nil
+	return found, nil
 }
 
 // updateArgs gives the parameters of updateUser.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/store/storetest"
@@ -92,6 +95,45 @@ func TestMigrateTogether(t *testing.T) {
 		return one(t.Context(), r, `SELECT count(*) FROM cardea_migrations WHERE version_id = 1`, nil, &applied)
 	}); err != nil || applied != 1 {
 		t.Errorf("migration 1 was applied %d times, %v", applied, err)
+	}
+}
+
+// An existing database, of the first release, gets what is new and keeps what it has.
+func TestMigrateFromEarlier(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "cardea.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.writer.alone(t.Context(), func(db *sql.DB) error {
+		p, err := goose.NewProvider(database.DialectSQLite3, db, os.DirFS("migrations"), goose.WithTableName(versionTable),
+			goose.WithDisableGlobalRegistry(true))
+		if err != nil {
+			return err
+		}
+		_, err = p.UpTo(t.Context(), 1)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := newAccount(1).User
+	if err := s.CreateAccount(t.Context(), newAccount(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CheckSchema(t.Context()); !errors.Is(err, ErrSchemaOlder) {
+		t.Errorf("CheckSchema: %v, want ErrSchemaOlder", err)
+	}
+	for range 2 {
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := s.UserByID(t.Context(), want.ID); err != nil || got.Email != want.Email {
+		t.Errorf("account: %+v, %v", got, err)
+	}
+	if err := s.Enqueue(t.Context(), []auth.Message{{ID: want.ID, CreatedAt: now}}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -279,6 +321,50 @@ func TestTwoStores(t *testing.T) {
 	}
 }
 
+// One code and one message, two processes: each is had once.
+func TestTwoStoresOneToken(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "cardea.db")
+	stores := []*Store{openAt(t, path), openAt(t, path)}
+	a := newAccount(1)
+	now := a.User.CreatedAt
+	a.Tokens = []auth.OneTime{{
+		ID: a.User.ID, Purpose: auth.PurposeMagicLink, Address: a.User.Email, TokenHash: "link", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+	}}
+	a.Messages = []auth.Message{{ID: a.User.ID, CreatedAt: now}}
+	if err := stores[0].CreateAccount(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	var (
+		wg                sync.WaitGroup
+		redeemed, claimed [16]bool
+	)
+	for i := range redeemed {
+		wg.Go(func() {
+			res, err := stores[i%2].RedeemOneTime(t.Context(), auth.Redeem{
+				At: now, Purposes: []auth.Purpose{auth.PurposeMagicLink}, TokenHash: "link", Audit: auth.AuditEntry{ID: auth.ID{15: byte(i + 1)}},
+			})
+			messages, claimErr := stores[i%2].ClaimMessages(t.Context(), now, time.Minute, 10)
+			redeemed[i], claimed[i] = res.Outcome == auth.RedeemDone, len(messages) == 1
+			if err := errors.Join(err, claimErr); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	count := func(won [16]bool) (n int) {
+		for _, w := range won {
+			if w {
+				n++
+			}
+		}
+		return n
+	}
+	if count(redeemed) != 1 || count(claimed) != 1 {
+		t.Errorf("%d redemptions, %d claims; want one of each", count(redeemed), count(claimed))
+	}
+}
+
 // What was committed is there after the file has been closed and opened again.
 func TestReopen(t *testing.T) {
 	t.Parallel()
@@ -316,6 +402,7 @@ func TestColumns(t *testing.T) {
 	for table, column := range map[string]string{
 		"users": "confirmed_at", "identities": "email", "sessions": "refresh_token_parent", "mfa_factors": "web_authn_aaguid",
 		"mfa_amr_claims": "id", "audit_log_entries": "payload", "signing_keys": "sealed", "api_keys": "hash",
+		"one_time_tokens": "paired", "flow_state": "auth_code", "outbox": "not_before", "known_devices": "device",
 	} {
 		if !slices.Contains(columns[table], column) {
 			t.Errorf("table %s has columns %v, not %s", table, columns[table], column)

@@ -254,7 +254,7 @@ func wrap(op string, err error) error {
 			return taken
 		}
 	}
-	for _, known := range []error{auth.ErrNotFound, auth.ErrConflict, auth.ErrIDTaken} {
+	for _, known := range []error{auth.ErrNotFound, auth.ErrConflict, auth.ErrIDTaken, auth.ErrTooSoon, auth.ErrEmailTaken, auth.ErrPhoneTaken} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -276,7 +276,8 @@ func takenBy(text string) error {
 	case "users.phone":
 		return auth.ErrPhoneTaken
 	case "users.id", "identities.id", "identities.provider_id, identities.provider",
-		"sessions.id", "signing_keys.kid", "api_keys.id", "api_keys.hash":
+		"sessions.id", "signing_keys.kid", "api_keys.id", "api_keys.hash",
+		"one_time_tokens.id", "flow_state.id", "outbox.id":
 		return auth.ErrIDTaken
 	}
 	return nil

@@ -22,6 +22,15 @@ const (
 		WHERE id = ?1 AND deleted_at IS NULL AND (banned_until IS NULL OR banned_until <= ?2)`
 	sqlIdentitySignIn = `UPDATE identities SET last_sign_in_at = ?3 WHERE user_id = ?1 AND provider = ?2`
 
+	sqlDevices   = `SELECT count(*) FROM (SELECT 1 FROM known_devices WHERE user_id = ? LIMIT 1)`
+	sqlAddDevice = `INSERT INTO known_devices (user_id, device, first_seen_at, last_seen_at) VALUES (?1, ?2, ?3, ?3)
+		ON CONFLICT (user_id, device) DO NOTHING`
+	sqlSeeDevice = `UPDATE known_devices SET last_seen_at = ?3 WHERE user_id = ?1 AND device = ?2 AND last_seen_at < ?4`
+
+	// Devices that have not been seen for long.
+	sqlDeleteDevices = `DELETE FROM known_devices WHERE (user_id, device) IN (
+			SELECT user_id, device FROM known_devices WHERE last_seen_at < ?1 ORDER BY last_seen_at LIMIT ?2)`
+
 	sqlDeleteSession       = `DELETE FROM sessions WHERE id = ?2 AND user_id = ?1`
 	sqlDeleteOtherSessions = `DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2`
 	sqlDeleteSessions      = `DELETE FROM sessions WHERE user_id = ?1`
@@ -62,8 +71,45 @@ func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) error {
 		if err := insertSession(ctx, r, &st.Session); err != nil {
 			return err
 		}
+		if err := noteDevice(ctx, r, &st, now); err != nil {
+			return err
+		}
 		return insertAudit(ctx, r, st.Audit)
 	})
+}
+
+// noteDevice remembers what a sign-in came from. A device that was seen today costs no write.
+func noteDevice(ctx context.Context, r runner, st *auth.SessionStart, now any) error {
+	if st.Device == "" {
+		return nil
+	}
+	user := st.Session.UserID.String()
+	var others int
+	if err := one(ctx, r, sqlDevices, []any{user}, &others); err != nil {
+		return err
+	}
+	added, err := exec(ctx, r, sqlAddDevice, user, st.Device, now)
+	if err != nil {
+		return err
+	}
+	if added == 0 {
+		_, err := exec(ctx, r, sqlSeeDevice, user, st.Device, now, at(st.Session.CreatedAt.Add(-24*time.Hour)))
+		return err
+	}
+	if others > 0 && st.NewDevice != nil {
+		return insertMessages(ctx, r, []auth.Message{*st.NewDevice})
+	}
+	return nil
+}
+
+// DeleteOldDevices implements store.Cleaner.
+func (s *Store) DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error) {
+	var n int64
+	err := s.write(ctx, "delete old devices", func(r runner) (err error) {
+		n, err = exec(ctx, r, sqlDeleteDevices, at(before), int64(limit))
+		return err
+	})
+	return n, err
 }
 
 // EndSessions implements store.Sessions.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/store"
 	"github.com/cardea-auth/cardea/internal/store/storetest"
 )
@@ -25,6 +26,15 @@ func (s testStore) AuditRows(ctx context.Context) ([]storetest.AuditRow, error) 
 			})
 	})
 	return rows, err
+}
+
+// AddFactor implements storetest.FactorMaker.
+func (s testStore) AddFactor(ctx context.Context, f auth.Factor) error {
+	return s.write(ctx, "add factor", func(r runner) error {
+		_, err := exec(ctx, r, `INSERT INTO mfa_factors (id, user_id, factor_type, status, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?)`, f.ID.String(), f.UserID.String(), f.Type, f.Status, at(f.CreatedAt), at(f.UpdatedAt))
+		return err
+	})
 }
 
 // open gives a migrated, empty store in a file of its own.
@@ -59,4 +69,7 @@ func TestRace(t *testing.T) {
 
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, open) }
 
-var _ storetest.Auditor = testStore{}
+var (
+	_ storetest.Auditor     = testStore{}
+	_ storetest.FactorMaker = testStore{}
+)

@@ -64,6 +64,9 @@ func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
 				return err
 			}
 		}
+		if err := insertProof(ctx, r, u.ID, a.Tokens, a.FlowState, a.Messages); err != nil {
+			return err
+		}
 		return insertAudit(ctx, r, a.Audit...)
 	})
 }
@@ -98,18 +101,16 @@ func (s *Store) UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (a
 				return err
 			}
 		}
-		if err := patchUser(&u, &p); err != nil {
+		if err := applyPatch(ctx, r, &u, &p); err != nil {
 			return err
 		}
-		if _, err := exec(ctx, r, sqlUpdateUser, id.String(), u.Aud, u.Role, str(u.Email), str(u.Phone), str(u.PasswordHash),
-			at(u.EmailConfirmedAt), at(u.PhoneConfirmedAt), at(u.BannedUntil), flag(u.IsAnonymous),
-			doc(u.AppMetadata), doc(u.UserMetadata), at(u.UpdatedAt)); err != nil {
-			return err
+		if p.PasswordHash != nil || p.Email != nil || p.Phone != nil {
+			// Who has changed the locks wants no old links to open them.
+			if _, err := exec(ctx, r, sqlDeleteTokens, id.String()); err != nil {
+				return err
+			}
 		}
-		if err := patchIdentities(ctx, r, id, &p); err != nil {
-			return err
-		}
-		if _, err := revoke(ctx, r, id, p.Revoke, p.RevokeWith); err != nil {
+		if err := insertMessages(ctx, r, p.Messages); err != nil {
 			return err
 		}
 		if err := insertAudit(ctx, r, p.Audit...); err != nil {
@@ -121,6 +122,24 @@ func (s *Store) UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (a
 		return auth.User{}, err
 	}
 	return after, nil
+}
+
+// applyPatch writes the change of the account, its identities and its sessions. The account
+// has been read in the same write; u is changed with it.
+func applyPatch(ctx context.Context, r runner, u *auth.User, p *auth.UserPatch) error {
+	if err := patchUser(u, p); err != nil {
+		return err
+	}
+	if _, err := exec(ctx, r, sqlUpdateUser, u.ID.String(), u.Aud, u.Role, str(u.Email), str(u.Phone), str(u.PasswordHash),
+		at(u.EmailConfirmedAt), at(u.PhoneConfirmedAt), at(u.BannedUntil), flag(u.IsAnonymous),
+		doc(u.AppMetadata), doc(u.UserMetadata), at(u.UpdatedAt)); err != nil {
+		return err
+	}
+	if err := patchIdentities(ctx, r, u.ID, p); err != nil {
+		return err
+	}
+	_, err := revoke(ctx, r, u.ID, p.Revoke, p.RevokeWith)
+	return err
 }
 
 // hasSession answers auth.ErrNotFound unless the session exists and is the user's.
@@ -250,11 +269,14 @@ func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 				return err
 			}
 		}
-		list, err := json.Marshal(named)
+		others, err := list(named)
 		if err != nil {
 			return err
 		}
-		if _, err := exec(ctx, r, sqlDeleteOtherIdentities, id.String(), string(list)); err != nil {
+		if _, err := exec(ctx, r, sqlDeleteOtherIdentities, id.String(), others); err != nil {
+			return err
+		}
+		if _, err := exec(ctx, r, sqlDeleteTokens, id.String()); err != nil {
 			return err
 		}
 		if _, err := exec(ctx, r, sqlDeleteFactors, id.String()); err != nil {

@@ -139,3 +139,12 @@ func flag(b bool) int64 {
 	}
 	return 0
 }
+
+// list gives a list as one parameter, for json_each.
+func list[T any](values []T) (string, error) {
+	if len(values) == 0 {
+		return "[]", nil
+	}
+	b, err := json.Marshal(values)
+	return string(b), err
+}

@@ -63,6 +63,7 @@ func Bench(b *testing.B, f Factory) {
 		a.Session = &s
 		return e.CreateAccount(e.ctx, a)
 	})
+	e.benchOneTimes(b, pick, &next)
 	counters := make([]atomic.Int64, users+1)
 	e.measure(b, "RotateRefresh", func(i int64) error {
 		// Two goroutines may meet at one session: the loser then presents the parent, within
@@ -78,6 +79,56 @@ func Bench(b *testing.B, f Factory) {
 			return fmt.Errorf("session %d, counter %d: outcome %d", n, c, r.Outcome)
 		}
 		return nil
+	})
+}
+
+// benchOneTimes measures messages and codes. Each round trip of a code is an issue and a
+// redemption; redeeming alone can't be repeated.
+func (e *env) benchOneTimes(b *testing.B, pick func(int64) int, next *int64) {
+	issue := func(i int64, messages int) (owner, n int, err error) {
+		n, owner = int(atomic.AddInt64(next, 1)), pick(i)
+		issue := auth.IssueOneTime{
+			UserID: userID(owner), At: t0, Tokens: []auth.OneTime{token(n, owner, auth.PurposeMagicLink, emailOf(owner))},
+			Audit: []auth.AuditEntry{audit(n, "user_recovery_requested", "user")},
+		}
+		for range messages {
+			issue.Messages = append(issue.Messages, message(n))
+		}
+		return owner, n, e.IssueOneTime(e.ctx, issue)
+	}
+	e.measure(b, "IssueOneTime", func(i int64) error {
+		_, _, err := issue(i, 1)
+		return err
+	})
+	e.measure(b, "IssueAndRedeemOneTime", func(i int64) error {
+		owner, n, err := issue(i, 0)
+		if err != nil {
+			return err
+		}
+		r := byCode(n, emailOf(owner), auth.PurposeMagicLink)
+		s := session(n, owner)
+		r.Session, r.Audit.ID = &s, fixedID(kindAudit, n+1<<30)
+		// Somebody may have replaced the token meanwhile: then it is refused.
+		_, err = e.RedeemOneTime(e.ctx, r)
+		return err
+	})
+	e.measure(b, "RedeemWrongCode", func(i int64) error {
+		_, err := e.RedeemOneTime(e.ctx, byCode(0, emailOf(pick(i)), auth.PurposeMagicLink))
+		return err
+	})
+	e.measure(b, "Enqueue", func(int64) error {
+		return e.Enqueue(e.ctx, []auth.Message{message(int(atomic.AddInt64(next, 1)))})
+	})
+	// One call sends what another has enqueued, in batches as the job takes them. Batches are
+	// empty when the queue is: an idle job asks all the time.
+	e.measure(b, "ClaimAndSend", func(i int64) error {
+		messages, err := e.ClaimMessages(e.ctx, after(time.Duration(i)*time.Hour+1<<50), lease, 10)
+		for _, m := range messages {
+			if err == nil {
+				err = e.MessageSent(e.ctx, m.ID)
+			}
+		}
+		return err
 	})
 }
 

@@ -44,6 +44,12 @@ type Auditor interface {
 	AuditRows(ctx context.Context) ([]AuditRow, error)
 }
 
+// FactorMaker is what a store under test may implement to have it checked what becomes of
+// second factors.
+type FactorMaker interface {
+	AddFactor(ctx context.Context, f auth.Factor) error
+}
+
 // testCase is one rule of the contract. It gets a store that nobody else uses.
 type testCase struct {
 	name string
@@ -62,6 +68,14 @@ func Run(t *testing.T, f Factory) {
 		"sessions": sessionCases(),
 		"rotation": rotationCases(),
 		"cleaner":  cleanerCases(),
+		"onetimes": oneTimeCases(),
+		"devices":  deviceCases(),
+		"nonce":    nonceCases(),
+		"flows":    flowStateCases(),
+		"redeem":   redeemCases(),
+		"drop":     dropCases(),
+		"changes":  changeCases(),
+		"outbox":   outboxCases(),
 		"keys":     keyCases(),
 		"apikeys":  apiKeyCases(),
 		"store":    storeCases(),
@@ -71,7 +85,7 @@ func Run(t *testing.T, f Factory) {
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases()})
+	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases()})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
@@ -118,6 +132,10 @@ const (
 	kindSession
 	kindAudit
 	kindKey
+	kindToken
+	kindFlow
+	kindMessage
+	kindFactor
 )
 
 // fixedID gives the n-th id of a kind, in the form of a version 7 UUID.
