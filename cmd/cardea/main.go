@@ -6,6 +6,7 @@
 //	cardea status     addresses and keys, also as shell assignments (-o env)
 //	cardea doctor     what is set, from where, and what is wrong
 //	cardea users, keys, api-keys
+//	cardea mail       look at messages, and send those again that were given up
 //
 // Data goes to standard output, messages go to standard error. The exit code is 0 when
 // everything went well, 1 for a failure, and 2 for a wrong command line or configuration.
@@ -52,6 +53,7 @@ type cli struct {
 	Users   usersCmd   `cmd:"" help:"Manage accounts."`
 	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign tokens."`
 	APIKeys apiKeysCmd `cmd:"" name:"api-keys" help:"Manage API keys (sb_publishable_..., sb_secret_...)."`
+	Mail    mailCmd    `cmd:"" help:"Look at messages, and at those that could not be sent."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -18,6 +18,7 @@ type status struct {
 	ServiceRoleKey string        `json:"service_role_key"`
 	PublishableKey string        `json:"publishable_key,omitempty"` // dev only: elsewhere they are stored hashed
 	SecretKey      string        `json:"secret_key,omitempty"`      // dev only
+	InboxURL       string        `json:"inbox_url,omitempty"`       // dev only: where mails and text messages go
 	Database       string        `json:"database"`                  // without its password
 	DataDir        string        `json:"data_dir,omitempty"`        // dev only
 	Demo           []demoAccount `json:"demo_accounts,omitempty"`   // dev only
@@ -39,6 +40,7 @@ func statusOf(srv *server.Server, cfg config.Config, r *config.Report) (status, 
 	if !cfg.Dev {
 		return s, nil
 	}
+	s.InboxURL = cfg.PublicURL + server.InboxPath
 	var keys devKeys
 	if err := readJSON(devKeysPath(cfg.DataDir), &keys); err != nil {
 		return s, err
@@ -59,7 +61,7 @@ func (s *status) write(w io.Writer, form string) error {
 			{"ANON_KEY", s.AnonKey}, {"SERVICE_ROLE_KEY", s.ServiceRoleKey},
 		}
 		if s.PublishableKey != "" {
-			pairs = append(pairs, pair{"PUBLISHABLE_KEY", s.PublishableKey}, pair{"SECRET_KEY", s.SecretKey})
+			pairs = append(pairs, pair{"PUBLISHABLE_KEY", s.PublishableKey}, pair{"SECRET_KEY", s.SecretKey}, pair{"INBOX_URL", s.InboxURL})
 		}
 		return writeEnv(w, pairs)
 	}
@@ -68,7 +70,7 @@ func (s *status) write(w io.Writer, form string) error {
 
 func (s *status) pretty(w io.Writer) error {
 	lines := []pair{
-		{"API URL", s.APIURL}, {"Auth URL", s.AuthURL}, {"JWKS URL", s.JWKSURL}, {"Database", s.Database},
+		{"API URL", s.APIURL}, {"Auth URL", s.AuthURL}, {"JWKS URL", s.JWKSURL}, {"Inbox", s.InboxURL}, {"Database", s.Database},
 		{"Data folder", s.DataDir}, {"anon key", s.AnonKey}, {"service_role key", s.ServiceRoleKey},
 		{"Publishable key", s.PublishableKey}, {"Secret key", s.SecretKey},
 	}

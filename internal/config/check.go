@@ -16,6 +16,7 @@ func (l *loader) check() {
 	l.checkKeys()
 	l.checkSession()
 	l.checkProxies()
+	l.checkMessages()
 	if l.src.Dev {
 		return
 	}

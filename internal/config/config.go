@@ -43,6 +43,12 @@ type Config struct {
 	Password Password
 	Session  Session
 
+	Proof   Proof
+	Mail    Mail
+	SMS     SMS
+	Captcha Captcha
+	Hooks   Hooks
+
 	EncryptionKey         Secret // 32 bytes: seals the private keys in the database
 	PreviousEncryptionKey Secret // 32 bytes or none: still opens what it sealed
 
@@ -73,6 +79,9 @@ type Password struct {
 	MinLength          int      // code points
 	RequiredCharacters []string // at least one character of each set
 	Concurrency        int      // hashes at a time; 0: one for each core
+	Common             bool     // refuse passwords of the embedded list, and those made of the account's own words
+	HIBP               bool     // ask haveibeenpwned.com whether it has leaked
+	HIBPFailClosed     bool     // and refuse when that can't be asked
 }
 
 // Session says when sessions end. A limit of 0 is no limit.
@@ -117,6 +126,10 @@ type RateLimit struct {
 	FailuresPerAccount int // wrong passwords in 5 minutes
 	SignupPerIP        int // sign-ups in 5 minutes
 	AnonymousPerIP     int // anonymous sign-ups in 1 hour
+	VerifyPerIP        int // one-time codes and links in 5 minutes
+	MessagesPerIP      int // requests for messages in 5 minutes
+	Mails              int // of the server in 1 hour
+	Texts              int // of the server in 1 hour
 }
 
 // Log says what is logged, and how.

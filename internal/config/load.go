@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -236,7 +237,22 @@ func (l *loader) derive() {
 			l.from[nameAlgorithm] = source{kind: "derived", name: l.sourceName(nameSecret)}
 		}
 	}
+	l.deriveMail()
 	l.deriveEncryptionKey()
+}
+
+// deriveMail names the application after its host, where nobody did.
+func (l *loader) deriveMail() {
+	c := &l.cfg
+	if u, err := url.Parse(c.SiteURL); err == nil && !l.given(nameAppName) {
+		c.Mail.AppName = u.Hostname()
+	}
+	if !l.given(nameSenderName) {
+		c.Mail.SenderName = c.Mail.AppName
+	}
+	if !l.given(nameSMTPTLS) && c.Mail.Port == 465 {
+		c.Mail.TLS = "tls" // RFC 8314 §3.3: submissions
+	}
 }
 
 // deriveEncryptionKey finds a key when none was given: the one that `cardea dev` made, or,

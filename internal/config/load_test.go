@@ -65,15 +65,22 @@ func TestServeDefaults(t *testing.T) {
 		PublicURL: "http://127.0.0.1:8080", SiteURL: "http://127.0.0.1:8080", EmailEnabled: true,
 		JWT: JWT{Algorithm: "ES256", Issuer: "http://127.0.0.1:8080/auth/v1", Audience: "authenticated", TTL: time.Hour,
 			AdminRoles: []string{"service_role", "supabase_admin"}},
-		Password: Password{Algorithm: "argon2id", BcryptCost: 10, MinLength: 8},
+		Password: Password{Algorithm: "argon2id", BcryptCost: 10, MinLength: 8, Common: true},
 		Session:  Session{Inactivity: 30 * day, Absolute: 90 * day, RefreshGrace: 10 * time.Second},
+
+		Proof: Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
+		Mail: Mail{Port: 587, TLS: "starttls", SenderName: "127.0.0.1", AppName: "127.0.0.1", Locale: "en", Interval: time.Minute,
+			CodeLife: time.Hour, Notices: notices()},
+		SMS:     SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
+		Captcha: Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
 
 		EncryptionKey: key, CORSOrigins: []string{"http://127.0.0.1:8080"},
 		HTTP: HTTP{ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
 			IdleTimeout: 2 * time.Minute, RequestTimeout: 10 * time.Second, ShutdownTimeout: 25 * time.Second, MaxBody: 1 << 20},
-		DB:        DB{SQLiteSync: "FULL"},
-		RateLimit: RateLimit{Enabled: true, TokenPerIP: 1800, FailuresPerAccount: 10, SignupPerIP: 30, AnonymousPerIP: 30},
-		Log:       Log{Level: slog.LevelInfo, Format: "json"},
+		DB: DB{SQLiteSync: "FULL"},
+		RateLimit: RateLimit{Enabled: true, TokenPerIP: 1800, FailuresPerAccount: 10, SignupPerIP: 30, AnonymousPerIP: 30,
+			VerifyPerIP: 30, MessagesPerIP: 30, Mails: 1000, Texts: 300},
+		Log: Log{Level: slog.LevelInfo, Format: "json"},
 	}
 	if d := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
 		t.Error(d)
@@ -101,7 +108,7 @@ func TestGoTrueImageSwap(t *testing.T) {
 		"GOTRUE_SITE_URL=http://localhost:3000", "GOTRUE_URI_ALLOW_LIST=", "GOTRUE_DISABLE_SIGNUP=false",
 		"GOTRUE_JWT_ADMIN_ROLES=service_role", "GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated",
 		"GOTRUE_JWT_EXP=1800", "GOTRUE_JWT_SECRET=" + goodSecret, "GOTRUE_EXTERNAL_EMAIL_ENABLED=true",
-		"GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED=true", "GOTRUE_MAILER_AUTOCONFIRM=false", "GOTRUE_SMTP_HOST=mail",
+		"GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED=true", "GOTRUE_MAILER_AUTOCONFIRM=false", "GOTRUE_TRACING_HOST=mail",
 		"GOTRUE_EXTERNAL_PHONE_ENABLED=true", "GOTRUE_SMS_AUTOCONFIRM=true", "GOTRUE_NONSENSE=1",
 		"GOTRUE_SESSIONS_TIMEBOX=24h", "GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL=5", "GOTRUE_DB_MAX_POOL_SIZE=7",
 		"GOTRUE_PASSWORD_REQUIRED_CHARACTERS=abc:0123:\\:\\\\",
@@ -119,7 +126,7 @@ func TestGoTrueImageSwap(t *testing.T) {
 		{"GOTRUE_DB_DRIVER", "not used by this version"},
 		{"GOTRUE_JWT_DEFAULT_GROUP_NAME", "not used by this version"},
 		{"GOTRUE_NONSENSE", "not a variable of GoTrue that we know of"},
-		{"GOTRUE_SMTP_HOST", "not used by this version"},
+		{"GOTRUE_TRACING_HOST", "not used by this version"},
 	}
 	if d := cmp.Diff(unused, r.Unused); d != "" {
 		t.Error(d)
@@ -162,6 +169,8 @@ func TestAliases(t *testing.T) {
 
 func sample(s Setting) string {
 	switch s.Kind {
+	case "e-mail address":
+		return "no-reply@a.example"
 	case "host:port":
 		return "127.0.0.1:99"
 	case "32-byte key":

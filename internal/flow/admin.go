@@ -105,7 +105,7 @@ func (a *Admin) Create(ctx context.Context, in NewUser, meta auth.Meta) (auth.Us
 	if err != nil {
 		return auth.User{}, err
 	}
-	err = a.c.Store.CreateAccount(ctx, auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}})
+	err = a.c.createAccount(ctx, auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}}, meta.IP)
 	switch {
 	case errors.Is(err, auth.ErrEmailTaken):
 		return auth.User{}, auth.E(auth.CodeEmailExists, "")
@@ -114,7 +114,7 @@ func (a *Admin) Create(ctx context.Context, in NewUser, meta auth.Meta) (auth.Us
 	case errors.Is(err, auth.ErrIDTaken):
 		return auth.User{}, auth.E(auth.CodeConflict, "A user with this id already exists")
 	case err != nil:
-		return auth.User{}, fmt.Errorf("flow: create account: %w", err)
+		return auth.User{}, err
 	}
 	return u, nil
 }
@@ -199,7 +199,7 @@ func (a *Admin) hash(ctx context.Context, password, hash string) (string, error)
 		}
 		return hash, nil
 	case password != "":
-		if weak := a.c.Policy.Check(password); weak != nil {
+		if weak := a.c.Policy.CheckNew(ctx, password); weak != nil {
 			return "", weak
 		}
 		return a.c.Hasher.Hash(ctx, password)

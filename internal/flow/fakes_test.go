@@ -37,6 +37,11 @@ type fakeStore struct {
 	del         func(auth.ID, auth.AuditEntry) error
 	softDelete  func(auth.ID, auth.SoftDelete) error
 
+	issue  func(auth.IssueOneTime) error
+	redeem func(auth.Redeem) (auth.RedeemResult, error)
+	nonce  func(user auth.ID, hashes []string) (bool, error)
+	queue  func([]auth.Message) error
+
 	created []auth.NewAccount
 	patches []auth.UserPatch
 }
@@ -125,6 +130,34 @@ func (s *fakeStore) SoftDeleteUser(_ context.Context, id auth.ID, d auth.SoftDel
 	return s.softDelete(id, d)
 }
 
+func (s *fakeStore) IssueOneTime(_ context.Context, i auth.IssueOneTime) error {
+	if !s.step("IssueOneTime", s.issue != nil) {
+		return errUnexpected
+	}
+	return s.issue(i)
+}
+
+func (s *fakeStore) RedeemOneTime(_ context.Context, r auth.Redeem) (auth.RedeemResult, error) {
+	if !s.step("RedeemOneTime", s.redeem != nil) {
+		return auth.RedeemResult{}, errUnexpected
+	}
+	return s.redeem(r)
+}
+
+func (s *fakeStore) CheckNonce(_ context.Context, user auth.ID, hashes []string, _ time.Time, _ int) (bool, error) {
+	if !s.step("CheckNonce", s.nonce != nil) {
+		return false, errUnexpected
+	}
+	return s.nonce(user, hashes)
+}
+
+func (s *fakeStore) Enqueue(_ context.Context, m []auth.Message) error {
+	if !s.step("Enqueue", s.queue != nil) {
+		return errUnexpected
+	}
+	return s.queue(m)
+}
+
 // fakeHasher knows "hash:" + password as the hash of a password.
 type fakeHasher struct {
 	store *fakeStore // whose steps it joins
@@ -141,10 +174,15 @@ func (h *fakeHasher) Verify(_ context.Context, hash, password string) (ok, rehas
 	return hash == "hash:"+password, false, h.err
 }
 
+func (h *fakeHasher) VerifyNone(context.Context, string) error {
+	h.store.step("verify", true)
+	return h.err
+}
+
 // policy refuses passwords under six bytes.
 type policy struct{}
 
-func (policy) Check(password string) *auth.Error {
+func (policy) CheckNew(_ context.Context, password string, _ ...string) *auth.Error {
 	if len(password) < 6 {
 		return &auth.Error{Code: auth.CodeWeakPassword, Reasons: []string{"length"}}
 	}
@@ -153,7 +191,9 @@ func (policy) Check(password string) *auth.Error {
 
 type issuer func(*auth.User, *auth.Session) (auth.Tokens, error)
 
-func (f issuer) Issue(u *auth.User, s *auth.Session) (auth.Tokens, error) { return f(u, s) }
+func (f issuer) Issue(_ context.Context, u *auth.User, s *auth.Session) (auth.Tokens, error) {
+	return f(u, s)
+}
 
 func sign(u *auth.User, s *auth.Session) (auth.Tokens, error) {
 	return auth.Tokens{AccessToken: u.ID.String() + " " + s.ID.String()}, nil

@@ -23,6 +23,10 @@ type Store interface {
 	CreateAccount(ctx context.Context, a auth.NewAccount) error
 	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
 	EndSessions(ctx context.Context, e auth.EndSessions) (int64, error)
+	IssueOneTime(ctx context.Context, i auth.IssueOneTime) error
+	RedeemOneTime(ctx context.Context, r auth.Redeem) (auth.RedeemResult, error)
+	CheckNonce(ctx context.Context, user auth.ID, codeHashes []string, at time.Time, maxAttempts int) (bool, error)
+	Enqueue(ctx context.Context, messages []auth.Message) error
 }
 
 // AdminStore is what operators need besides.
@@ -37,16 +41,19 @@ type AdminStore interface {
 type Hasher interface {
 	Hash(ctx context.Context, password string) (string, error)
 	Verify(ctx context.Context, hash, password string) (ok, rehash bool, err error)
+	// VerifyNone does the work of Verify for nobody.
+	VerifyNone(ctx context.Context, password string) error
 }
 
 // Policy says whether a new password is good enough; nil if it is.
 type Policy interface {
-	Check(password string) *auth.Error
+	// CheckNew may ask a service for leaked passwords. about is what is known of the owner.
+	CheckNew(ctx context.Context, password string, about ...string) *auth.Error
 }
 
 // Issuer signs the tokens of a session.
 type Issuer interface {
-	Issue(user *auth.User, session *auth.Session) (auth.Tokens, error)
+	Issue(ctx context.Context, user *auth.User, session *auth.Session) (auth.Tokens, error)
 }
 
 // Config wires the flows.
@@ -64,10 +71,37 @@ type Config struct {
 	EmailAutoconfirm bool // a typed e-mail address counts as proved
 	PhoneAutoconfirm bool // a typed phone number counts as proved
 
+	MagicLinks      bool // sign-in by mail
+	Mail            bool // mail can be sent at all
+	Texts           bool // text messages can be sent at all
+	ExplicitAnswers bool // tell whether an account exists, as GoTrue does; off: neutral answers
+	// AnswerAfter is how long requests for a message, and wrong codes, take at least; 0: as
+	// long as they take.
+	AnswerAfter     time.Duration
+	Discovery       string // what strangers are told of identifiers: a mode of IdentifierStatus
+	BothAddresses   bool   // an e-mail change needs the proof of both addresses
+	AllowPlainPKCE  bool   // GoTrue's "plain" challenge, which protects nothing
+	ReauthPassword  bool   // a password change needs a nonce when the session is older than a day
+	CurrentPassword bool   // a password change needs the current password
+	CodeLength      int    // digits, 6 to 10
+	LinkLife        time.Duration
+	SMSLife         time.Duration
+	MailEvery       time.Duration // least time between two mails of one kind to one address
+	SMSEvery        time.Duration // least time between two text messages to one number
+	Codes           CodeHasher
+	Post            Postbox
+	Notices         []string // kinds of notices that owners get
+	Hooks           Hooks    // nil: none
+	Human           Human    // nil: not asked for
+
 	Limiter        *ratelimit.Memory // nil: no limits
 	SignupPerIP    ratelimit.Limit
 	AnonymousPerIP ratelimit.Limit
 	UpdatePerUser  ratelimit.Limit // password changes, each of which costs two hashes
+	VerifyPerIP    ratelimit.Limit
+	MailPerIP      ratelimit.Limit
+	MailPerServer  ratelimit.Limit
+	TextPerServer  ratelimit.Limit
 
 	Now  func() time.Time
 	Rand io.Reader

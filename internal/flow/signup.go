@@ -13,11 +13,14 @@ import (
 type SignUp struct {
 	auth.Meta
 
-	Email    string
-	Phone    string
-	Password string
-	Data     map[string]json.RawMessage // becomes user metadata
-	Audience string                     // "" for the configured one
+	Email      string
+	Phone      string
+	Password   string
+	Data       map[string]json.RawMessage // becomes user metadata
+	Audience   string                     // "" for the configured one
+	Channel    string                     // of the message to a phone number
+	PKCE       PKCE
+	RedirectTo string // checked
 }
 
 // SignUpResult is the new account. Session is set when it is signed in at once; otherwise
@@ -38,41 +41,152 @@ func (a *Accounts) SignUp(ctx context.Context, in SignUp) (SignUpResult, error) 
 	if in.Email == "" && in.Phone == "" {
 		return a.signUpAnonymous(ctx, in)
 	}
-	if err := a.checkSignUp(&in); err != nil {
+	if err := a.checkSignUp(ctx, &in); err != nil {
+		return SignUpResult{}, err
+	}
+	if err := a.c.human(ctx, in.Meta); err != nil {
 		return SignUpResult{}, err
 	}
 	if err := a.c.take("signup/ip", in.IP, a.c.SignupPerIP); err != nil {
-		return SignUpResult{}, err
-	}
-	hash, err := a.c.Hasher.Hash(ctx, in.Password)
-	if err != nil {
 		return SignUpResult{}, err
 	}
 	provider, confirmed := auth.ProviderEmail, a.c.EmailAutoconfirm
 	if in.Phone != "" {
 		provider, confirmed = auth.ProviderPhone, a.c.PhoneAutoconfirm
 	}
-	u, err := a.c.newUser(in.Audience)
+	if !confirmed && a.c.sends(in.Email) {
+		return a.signUpToProve(ctx, in, provider)
+	}
+	u, err := a.newPerson(ctx, &in, provider, confirmed)
 	if err != nil {
 		return SignUpResult{}, err
 	}
-	u.Email, u.Phone, u.PasswordHash = in.Email, in.Phone, hash
-	if err := a.c.addIdentity(&u, provider, in.Data, confirmed); err != nil {
+	res, err := a.create(ctx, u, in.Meta, confirmed, auth.MethodPassword, provider)
+	if !errors.Is(err, auth.ErrEmailTaken) && !errors.Is(err, auth.ErrPhoneTaken) {
+		return res, err
+	}
+	if confirmed {
+		return SignUpResult{}, auth.E(auth.CodeUserAlreadyExists, "")
+	}
+	stored, err := a.find(ctx, in.Email, in.Phone, in.Audience)
+	if err != nil && !errors.Is(err, auth.ErrNotFound) {
 		return SignUpResult{}, err
 	}
-	res, err := a.create(ctx, u, in.Meta, confirmed, auth.MethodPassword, provider)
-	if errors.Is(err, auth.ErrEmailTaken) || errors.Is(err, auth.ErrPhoneTaken) {
-		if confirmed {
-			return SignUpResult{}, auth.E(auth.CodeUserAlreadyExists, "")
-		}
-		return a.pretend(ctx, u, in.Audience)
+	pretended, failed := a.pretend(&in)
+	return SignUpResult{User: a.c.disclosed(pretended, err == nil && !stored.ConfirmedAt().IsZero())}, failed
+}
+
+// newPerson is a new account with its password and its identity, not yet stored.
+func (a *Accounts) newPerson(ctx context.Context, in *SignUp, provider string, confirmed bool) (auth.User, error) {
+	hash, err := a.c.Hasher.Hash(ctx, in.Password)
+	if err != nil {
+		return auth.User{}, err
 	}
-	return res, err
+	u, err := a.c.newUser(in.Audience)
+	if err != nil {
+		return auth.User{}, err
+	}
+	u.Email, u.Phone, u.PasswordHash = in.Email, in.Phone, hash
+	return u, a.c.addIdentity(&u, provider, in.Data, confirmed)
+}
+
+// signUpToProve makes an account that waits for the proof of its address, with the message
+// that asks for it. Whether the address is new, waiting or somebody's, the work is one look,
+// one hash and one write.
+func (a *Accounts) signUpToProve(ctx context.Context, in SignUp, provider string) (SignUpResult, error) {
+	state, err := a.c.newFlowState(in.PKCE)
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	purpose, life := auth.PurposeSignup, a.c.LinkLife
+	if provider == auth.ProviderPhone {
+		purpose, life = auth.PurposeSMS, a.c.SMSLife
+		err = a.c.mayText(in.Phone, in.IP)
+	} else {
+		err = a.c.mayMail(in.Email, in.IP)
+	}
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	stored, err := a.find(ctx, in.Email, in.Phone, in.Audience)
+	if err == nil {
+		return a.askAgain(ctx, &stored, purpose, &in, state)
+	}
+	if !errors.Is(err, auth.ErrNotFound) {
+		return SignUpResult{}, err
+	}
+	u, err := a.newPerson(ctx, &in, provider, false)
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	entry, err := a.c.auditUser("user_signedup", "team", in.IP, &u)
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}, FlowState: state}
+	if err := a.addProof(&account, purpose, life, in.Channel, in.RedirectTo); err != nil {
+		return SignUpResult{}, err
+	}
+	err = a.c.createAccount(ctx, account, in.IP)
+	if errors.Is(err, auth.ErrEmailTaken) || errors.Is(err, auth.ErrPhoneTaken) {
+		return SignUpResult{User: account.User}, nil // somebody else made it a moment ago, and their message is on its way
+	}
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	return SignUpResult{User: account.User}, nil
+}
+
+// askAgain answers the sign-up of a taken address where addresses have to be proved. The
+// owner of a proved one hears that somebody tried. An account that waits gets its message
+// again; when the password is another one than at the first sign-up, two people may be at
+// it, and whoever proves the address must not find the other's password on the account: the
+// proof then leaves it without one. Nothing is changed before that, and the answer is the
+// pretended one.
+func (a *Accounts) askAgain(ctx context.Context, stored *auth.User, p auth.Purpose, in *SignUp, state *auth.FlowState) (SignUpResult, error) {
+	proved := !stored.EmailConfirmedAt.IsZero()
+	if p == auth.PurposeSMS {
+		proved = !stored.PhoneConfirmedAt.IsZero()
+	}
+	same := false
+	var err error
+	if proved || stored.PasswordHash == "" {
+		err = a.c.Hasher.VerifyNone(ctx, in.Password)
+	} else {
+		same, _, err = a.c.Hasher.Verify(ctx, stored.PasswordHash, in.Password)
+	}
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	pretended, err := a.pretend(in)
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	if a.c.Hooks != nil { // as for a new account: an answer that came without it would tell
+		if err := a.c.Hooks.BeforeUserCreated(ctx, &pretended, in.IP); err != nil {
+			return SignUpResult{}, err //nolint:wrapcheck // an *auth.Error for the caller
+		}
+	}
+	switch {
+	case !proved:
+		if p == auth.PurposeSignup && !same && stored.PasswordHash != "" {
+			p = auth.PurposeClaim
+		}
+		_, err = a.send(ctx, stored, p, in.Channel, in.RedirectTo, state, "user_repeated_signup", in.IP)
+	case p != auth.PurposeSMS && a.c.tells(NoticeAccountExists):
+		err = a.c.enqueueNotice(ctx, stored, NoticeAccountExists)
+	default:
+		_, err = a.c.decoy(ctx)
+	}
+	if err != nil {
+		return SignUpResult{}, err
+	}
+	return SignUpResult{User: a.c.disclosed(pretended, proved)}, nil
 }
 
 // checkSignUp refuses what can be refused without looking at any account, and normalises
 // the address.
-func (a *Accounts) checkSignUp(in *SignUp) error {
+func (a *Accounts) checkSignUp(ctx context.Context, in *SignUp) error {
 	var err error
 	switch {
 	case a.c.SignupDisabled:
@@ -85,6 +199,8 @@ func (a *Accounts) checkSignUp(in *SignUp) error {
 		return auth.E(auth.CodeEmailSignupDisabled, "")
 	case in.Phone != "" && !a.c.PhoneEnabled:
 		return auth.E(auth.CodePhoneSignupDisabled, "")
+	case in.Phone != "" && in.PKCE != (PKCE{}):
+		return auth.E(auth.CodeValidation, "PKCE not supported for phone signups")
 	case in.Email != "":
 		in.Email, err = auth.NormalizeEmail(in.Email)
 	default:
@@ -93,7 +209,7 @@ func (a *Accounts) checkSignUp(in *SignUp) error {
 	if err != nil {
 		return err
 	}
-	if weak := a.c.Policy.Check(in.Password); weak != nil {
+	if weak := a.c.Policy.CheckNew(ctx, in.Password, in.Email, in.Phone); weak != nil {
 		return weak
 	}
 	return checkMetadata("data", in.Data)
@@ -107,6 +223,9 @@ func (a *Accounts) signUpAnonymous(ctx context.Context, in SignUp) (SignUpResult
 		return SignUpResult{}, auth.E(auth.CodeSignupDisabled, "")
 	}
 	if err := checkMetadata("data", in.Data); err != nil {
+		return SignUpResult{}, err
+	}
+	if err := a.c.human(ctx, in.Meta); err != nil {
 		return SignUpResult{}, err
 	}
 	if err := a.c.take("anonymous/ip", in.IP, a.c.AnonymousPerIP); err != nil {
@@ -139,12 +258,12 @@ func (a *Accounts) create(ctx context.Context, u auth.User, meta auth.Meta, sign
 		s := auth.NewSession(id, u.ID, method, u.CreatedAt, meta)
 		account.Session, account.User.LastSignInAt = &s, u.CreatedAt
 	}
-	if err := a.c.Store.CreateAccount(ctx, account); err != nil {
-		return SignUpResult{}, fmt.Errorf("flow: create account: %w", err)
+	if err := a.c.createAccount(ctx, account, meta.IP); err != nil {
+		return SignUpResult{}, err
 	}
 	res := SignUpResult{User: account.User}
 	if account.Session != nil {
-		tokens, err := a.c.Issuer.Issue(&account.User, account.Session)
+		tokens, err := a.c.Issuer.Issue(ctx, &account.User, account.Session)
 		if err != nil {
 			return SignUpResult{}, fmt.Errorf("flow: issue tokens: %w", err)
 		}
@@ -153,26 +272,31 @@ func (a *Accounts) create(ctx context.Context, u auth.User, meta auth.Meta, sign
 	return res, nil
 }
 
-// pretend answers the sign-up of a taken address when sign-ups have to be proved. A
-// confirmed account gives GoTrue's fake user, which applications detect by its empty list
-// of identities; an unconfirmed one gives what a new sign-up gives, since the person may
-// be at it again. Nothing of the stored account is shown in either case, and nothing of it
-// changes.
-func (a *Accounts) pretend(ctx context.Context, u auth.User, aud string) (SignUpResult, error) {
-	var stored auth.User
-	var err error
-	if u.Email != "" {
-		stored, err = a.c.Store.UserByEmail(ctx, u.Email, aud)
-	} else {
-		stored, err = a.c.Store.UserByPhone(ctx, u.Phone, aud)
+// pretend is what the sign-up of a taken address is answered with when sign-ups have to be
+// proved: what a new one gives. Nothing of the stored account is shown.
+func (a *Accounts) pretend(in *SignUp) (auth.User, error) {
+	u, err := a.c.newUser(in.Audience)
+	if err != nil {
+		return u, err
 	}
-	if err != nil && !errors.Is(err, auth.ErrNotFound) {
-		return SignUpResult{}, fmt.Errorf("flow: read account: %w", err)
+	provider := auth.ProviderEmail
+	if in.Phone != "" {
+		provider = auth.ProviderPhone
 	}
-	if err == nil && !stored.ConfirmedAt().IsZero() {
+	u.Email, u.Phone = in.Email, in.Phone
+	if a.c.sends(in.Email) {
+		u.ConfirmationSentAt = u.CreatedAt
+	}
+	return u, a.c.addIdentity(&u, provider, in.Data, false)
+}
+
+// disclosed turns the pretended account into GoTrue's fake user, which applications detect
+// by its empty list of identities, when the address is somebody's and answers are to say so.
+func (c *Config) disclosed(u auth.User, proved bool) auth.User {
+	if proved && c.ExplicitAnswers {
 		u.Role, u.Identities = "", nil
 	}
-	return SignUpResult{User: u}, nil
+	return u
 }
 
 // newUser is an account with nothing on it yet.

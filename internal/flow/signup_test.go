@@ -205,15 +205,15 @@ func stored(confirmed bool) auth.User {
 	return u
 }
 
-// TestSignUpPretends: with proof wanted, a taken address answers like a free one. For an
-// unconfirmed account the answer is deep-equal to a fresh sign-up's but for its random
-// ids; for a confirmed one it is GoTrue's fake user. Nothing stored shows in either.
+// TestSignUpPretends: with proof wanted, a taken address answers like a free one (X28): the
+// answer is deep-equal to a fresh sign-up's but for its random ids. Only with explicit
+// answers a confirmed one gives GoTrue's fake user. Nothing stored shows in either.
 func TestSignUpPretends(t *testing.T) {
 	t.Parallel()
-	run := func(t *testing.T, answer error, find func(email, aud string) (auth.User, error)) (flow.SignUpResult, *bench) {
+	run := func(t *testing.T, explicit bool, answer error, find func(email, aud string) (auth.User, error)) (flow.SignUpResult, *bench) {
 		t.Helper()
 		b := setup(t)
-		b.config.EmailAutoconfirm = false
+		b.config.EmailAutoconfirm, b.config.ExplicitAnswers = false, explicit
 		b.store.create = func(auth.NewAccount) error { return answer }
 		b.store.byEmail = find
 		got, err := b.accounts().SignUp(t.Context(), signUp())
@@ -230,19 +230,22 @@ func TestSignUpPretends(t *testing.T) {
 			return stored(confirmed), nil
 		}
 	}
-	fresh, _ := run(t, nil, nil)
+	fresh, _ := run(t, false, nil, nil)
 	for _, c := range []struct {
-		name string
-		find func(string, string) (auth.User, error)
-		fake bool
+		name     string
+		find     func(string, string) (auth.User, error)
+		explicit bool
+		fake     bool
 	}{
-		{"unconfirmed", finds(false), false},
-		{"confirmed", finds(true), true},
-		{"gone meanwhile", func(string, string) (auth.User, error) { return auth.User{}, auth.ErrNotFound }, false},
+		{"unconfirmed", finds(false), false, false},
+		{"confirmed", finds(true), false, false},
+		{"gone meanwhile", func(string, string) (auth.User, error) { return auth.User{}, auth.ErrNotFound }, false, false},
+		{"unconfirmed, explicit", finds(false), true, false},
+		{"confirmed, explicit", finds(true), true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, b := run(t, auth.ErrEmailTaken, c.find)
+			got, b := run(t, c.explicit, auth.ErrEmailTaken, c.find)
 			b.steps(t, "hash", "CreateAccount", "UserByEmail")
 			want := fresh
 			if c.fake {
@@ -276,7 +279,7 @@ func TestSignUpPretends(t *testing.T) {
 	t.Run("phone", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.config.PhoneAutoconfirm = false
+		b.config.PhoneAutoconfirm, b.config.ExplicitAnswers = false, true
 		b.store.create = func(auth.NewAccount) error { return auth.ErrPhoneTaken }
 		b.store.byPhone = func(string, string) (auth.User, error) { return stored(true), nil }
 		got, err := b.accounts().SignUp(t.Context(), flow.SignUp{Phone: "49301", Password: "long enough"})
@@ -296,7 +299,7 @@ func anonymise(t *testing.T, r flow.SignUpResult) flow.SignUpResult {
 	clean := func(doc json.RawMessage) json.RawMessage {
 		return json.RawMessage(strings.ReplaceAll(string(doc), id, "ID"))
 	}
-	r.User.ID = auth.ID{}
+	r.User.ID, r.User.PasswordHash = auth.ID{}, "" // no surface shows a hash
 	r.User.UserMetadata = clean(r.User.UserMetadata)
 	identities := append([]auth.Identity(nil), r.User.Identities...)
 	for i := range identities {

@@ -23,7 +23,7 @@ func (h signIn) VerifyNone(context.Context, string) error { return h.err }
 // tokens makes and reads refresh tokens that are nothing but session and number.
 type tokens struct{}
 
-func (tokens) Issue(_ *auth.User, s *auth.Session) (auth.Tokens, error) {
+func (tokens) Issue(_ context.Context, _ *auth.User, s *auth.Session) (auth.Tokens, error) {
 	return auth.Tokens{AccessToken: "signed", RefreshToken: s.ID.String() + strings.Repeat("+", int(s.Counter))}, nil
 }
 

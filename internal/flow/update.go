@@ -13,11 +13,16 @@ import (
 
 // Update is a change of the caller's own account. Nil fields stay as they are.
 type Update struct {
-	Email       *string
-	Phone       *string
-	Password    *string
-	Data        map[string]json.RawMessage // merged key by key; null removes a key
-	AppMetadata bool                       // the request tried to set app_metadata: only operators may
+	Email           *string
+	Phone           *string
+	Password        *string
+	CurrentPassword string
+	Nonce           string
+	Data            map[string]json.RawMessage // merged key by key; null removes a key
+	AppMetadata     bool                       // the request tried to set app_metadata: only operators may
+	Channel         string
+	PKCE            PKCE
+	RedirectTo      string // checked
 }
 
 // Update changes the caller's own account. What it verifies:
@@ -25,10 +30,12 @@ type Update struct {
 //   - the token is first-party: a token that an OAuth client got can't take the account over;
 //   - account and session are alive, before and at the moment of the change;
 //   - with a second factor in use, password and addresses need a session that proved it;
-//   - addresses change at once only where sign-ups are confirmed at once, else they need a
-//     message, which this version can't send.
+//   - a new address waits until it is proved by a message, unless sign-ups are confirmed at
+//     once; the old one stays in use meanwhile;
+//   - where the configuration asks for it, a password change needs a nonce or the current
+//     password.
 //
-// A new password ends all other sessions of the account.
+// A new password ends all other sessions of the account, and its owner is told.
 func (a *Accounts) Update(ctx context.Context, c auth.Caller, in Update) (auth.User, error) {
 	if !c.FirstParty {
 		return auth.User{}, auth.E(auth.CodeNotFirstParty, "")
@@ -44,16 +51,14 @@ func (a *Accounts) Update(ctx context.Context, c auth.Caller, in Update) (auth.U
 		return auth.User{}, err
 	}
 	p := auth.UserPatch{At: a.c.now(), UserMetadata: metadataPatch(in.Data), RequireSession: c.SessionID}
-	if err := a.patchEmail(&p, &u, in.Email); err != nil {
-		return auth.User{}, err
-	}
-	if err := a.patchPhone(&p, &u, in.Phone); err != nil {
+	waiting, err := a.patchAddresses(ctx, &p, &u, c, &in)
+	if err != nil {
 		return auth.User{}, err
 	}
 	action := "user_modified"
 	if in.Password != nil {
 		action = "user_updated_password"
-		if err := a.patchPassword(ctx, &p, &u, c, *in.Password); err != nil {
+		if err := a.patchPassword(ctx, &p, &u, c, &in); err != nil {
 			return auth.User{}, err
 		}
 	}
@@ -62,7 +67,11 @@ func (a *Accounts) Update(ctx context.Context, c auth.Caller, in Update) (auth.U
 		return auth.User{}, err
 	}
 	p.Audit = []auth.AuditEntry{entry}
-	return a.c.update(ctx, u.ID, p, auth.CodeSessionNotFound)
+	u, err = a.c.update(ctx, u.ID, p, auth.CodeSessionNotFound)
+	if err != nil || waiting == nil {
+		return u, err
+	}
+	return waiting(ctx, u)
 }
 
 // checkUpdate refuses before any work is done.
@@ -81,39 +90,157 @@ func (a *Accounts) checkUpdate(u *auth.User, c auth.Caller, in *Update) error {
 	return checkMetadata("data", in.Data)
 }
 
-func (a *Accounts) patchEmail(p *auth.UserPatch, u *auth.User, email *string) error {
-	if email == nil {
-		return nil
+// patchAddresses puts new addresses into the patch, or gives the step that follows it: the
+// messages that prove them. At most one address may wait in a request.
+func (a *Accounts) patchAddresses(ctx context.Context, p *auth.UserPatch, u *auth.User, c auth.Caller, in *Update) (func(context.Context, auth.User) (auth.User, error), error) {
+	state, err := a.c.newFlowState(in.PKCE)
+	if err != nil {
+		return nil, err
 	}
-	e, err := auth.NormalizeEmail(*email)
-	if err != nil || e == u.Email {
-		return err
+	var waiting func(context.Context, auth.User) (auth.User, error)
+	if in.Email != nil {
+		email, err := auth.NormalizeEmail(*in.Email)
+		switch {
+		case err != nil:
+			return nil, err
+		case email == u.Email:
+		case a.c.EmailAutoconfirm:
+			err = a.c.setAddress(p, u, auth.ProviderEmail, email, p.At)
+		default:
+			if err = a.mayWait(ctx, email, "", u, a.c.mayMail(email, c.IP)); err == nil {
+				waiting = func(ctx context.Context, u auth.User) (auth.User, error) {
+					err := a.sendEmailChange(ctx, &u, email, in.RedirectTo, state, c)
+					return u, err
+				}
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if !a.c.EmailAutoconfirm {
-		return auth.E(auth.CodeNoMailer, "Changing the e-mail address needs a message, which this server can't send yet")
+	if in.Phone == nil {
+		return waiting, nil
 	}
-	return a.c.setAddress(p, u, auth.ProviderEmail, e, p.At)
+	phone, err := auth.NormalizePhone(*in.Phone)
+	switch {
+	case err != nil || phone == u.Phone:
+		return waiting, err
+	case a.c.PhoneAutoconfirm:
+		return waiting, a.c.setAddress(p, u, auth.ProviderPhone, phone, p.At)
+	case waiting != nil:
+		return nil, auth.E(auth.CodeValidation, "Change the e-mail address and the phone number one after the other")
+	}
+	if err := a.mayWait(ctx, "", phone, u, a.c.mayText(phone, c.IP)); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, u auth.User) (auth.User, error) {
+		err := a.sendPhoneChange(ctx, &u, phone, in.Channel, c)
+		return u, err
+	}, nil
 }
 
-func (a *Accounts) patchPhone(p *auth.UserPatch, u *auth.User, phone *string) error {
-	if phone == nil {
+// mayWait says whether an address may be put on the account as waiting: messages can be
+// sent, the limits allow one, and nobody else has it.
+func (a *Accounts) mayWait(ctx context.Context, email, phone string, u *auth.User, limited error) error {
+	if !a.c.sends(email) {
+		return auth.E(auth.CodeNoMailer, "")
+	}
+	if limited != nil {
+		return limited
+	}
+	switch _, err := a.find(ctx, email, phone, u.Aud); {
+	case errors.Is(err, auth.ErrNotFound):
 		return nil
-	}
-	n, err := auth.NormalizePhone(*phone)
-	if err != nil || n == u.Phone {
+	case err != nil:
 		return err
+	case email != "":
+		return auth.E(auth.CodeEmailExists, "")
 	}
-	if !a.c.PhoneAutoconfirm {
-		return auth.E(auth.CodeNoMailer, "Changing the phone number needs a message, which this server can't send yet")
-	}
-	return a.c.setAddress(p, u, auth.ProviderPhone, n, p.At)
+	return auth.E(auth.CodePhoneExists, "")
 }
 
-func (a *Accounts) patchPassword(ctx context.Context, p *auth.UserPatch, u *auth.User, c auth.Caller, password string) error {
-	if weak := a.c.Policy.Check(password); weak != nil {
+// sendEmailChange makes an address wait for its proof. The new address gets a message, and
+// with BothAddresses the present one too, if it has been proved: whoever has stolen a
+// session can't take the account away from its owner's mailbox.
+func (a *Accounts) sendEmailChange(ctx context.Context, u *auth.User, email, redirectTo string, state *auth.FlowState, c auth.Caller) error {
+	now := a.c.now()
+	u.EmailChange, u.EmailChangeSentAt = email, now
+	issue := auth.IssueOneTime{UserID: u.ID, At: now, EmailChange: &email, FlowState: state, RequireSession: c.SessionID}
+	purposes := []auth.Purpose{auth.PurposeEmailNew}
+	if a.c.BothAddresses && u.Email != "" && !u.EmailConfirmedAt.IsZero() {
+		purposes = []auth.Purpose{auth.PurposeEmailCurrent, auth.PurposeEmailNew}
+	}
+	var other secretPair
+	for _, p := range purposes {
+		t, s, err := a.c.newOneTime(u.ID, p, addressOf(u, p), state, a.c.LinkLife)
+		if err != nil {
+			return err
+		}
+		n := noticeOf(u, p, "", redirectTo, s)
+		n.OtherCode, n.OtherLink, other = other.code, other.link, s
+		m, err := a.c.Post.Put(now, n)
+		if err != nil {
+			return fmt.Errorf("flow: seal message: %w", err)
+		}
+		issue.Tokens, issue.Messages = append(issue.Tokens, t), append(issue.Messages, m)
+	}
+	return a.issueChange(ctx, u, issue, c.IP)
+}
+
+// sendPhoneChange makes a number wait for its proof.
+func (a *Accounts) sendPhoneChange(ctx context.Context, u *auth.User, phone, channel string, c auth.Caller) error {
+	channel, err := textChannel(channel)
+	if err != nil {
+		return err
+	}
+	now := a.c.now()
+	u.PhoneChange, u.PhoneChangeSentAt = phone, now
+	t, s, err := a.c.newOneTime(u.ID, auth.PurposePhoneChange, phone, nil, a.c.SMSLife)
+	if err != nil {
+		return err
+	}
+	m, err := a.c.Post.Put(now, noticeOf(u, auth.PurposePhoneChange, channel, "", s))
+	if err != nil {
+		return fmt.Errorf("flow: seal message: %w", err)
+	}
+	return a.issueChange(ctx, u, auth.IssueOneTime{
+		UserID: u.ID, At: now, PhoneChange: &phone, RequireSession: c.SessionID,
+		Tokens: []auth.OneTime{t}, Messages: []auth.Message{m},
+	}, c.IP)
+}
+
+func (a *Accounts) issueChange(ctx context.Context, u *auth.User, issue auth.IssueOneTime, ip string) error {
+	entry, err := a.c.auditUser("user_confirmation_requested", "user", ip, u)
+	if err != nil {
+		return err
+	}
+	issue.Audit = []auth.AuditEntry{entry}
+	switch err := a.c.Store.IssueOneTime(ctx, issue); {
+	case errors.Is(err, auth.ErrEmailTaken):
+		return auth.E(auth.CodeEmailExists, "")
+	case errors.Is(err, auth.ErrPhoneTaken):
+		return auth.E(auth.CodePhoneExists, "")
+	case errors.Is(err, auth.ErrNotFound):
+		return auth.E(auth.CodeSessionNotFound, "")
+	case err != nil:
+		return fmt.Errorf("flow: issue token: %w", err)
+	}
+	return nil
+}
+
+// reauthAfter is how long a session may change the password without a nonce.
+const reauthAfter = 24 * time.Hour
+
+// patchPassword puts a new password into the patch.
+func (a *Accounts) patchPassword(ctx context.Context, p *auth.UserPatch, u *auth.User, c auth.Caller, in *Update) error {
+	password := *in.Password
+	if weak := a.c.Policy.CheckNew(ctx, password, u.Email, u.Phone); weak != nil {
 		return weak
 	}
 	if err := a.c.take("password/user", u.ID.String(), a.c.UpdatePerUser); err != nil {
+		return err
+	}
+	if err := a.reauthenticated(ctx, u, c, in); err != nil {
 		return err
 	}
 	if u.PasswordHash != "" {
@@ -130,6 +257,47 @@ func (a *Accounts) patchPassword(ctx context.Context, p *auth.UserPatch, u *auth
 		return err
 	}
 	p.PasswordHash, p.Revoke, p.RevokeWith = &hash, auth.RevokeOthers, c.SessionID
+	return a.c.tell(p, u, NoticePasswordChanged)
+}
+
+// reauthenticated asks for the nonce or the current password, where the configuration wants
+// them. A session that began with a code from the mailbox, or an account without a
+// password, has no current password to give.
+func (a *Accounts) reauthenticated(ctx context.Context, u *auth.User, c auth.Caller, in *Update) error {
+	if a.c.ReauthPassword && stale(a.c.now(), c.AuthTime) {
+		if in.Nonce == "" {
+			return auth.E(auth.CodeReauthNeeded, "")
+		}
+		if err := a.checkNonce(ctx, u, in.Nonce); err != nil {
+			return err
+		}
+	}
+	if !a.c.CurrentPassword || u.PasswordHash == "" || slices.Contains(c.Methods, auth.MethodOTP) {
+		return nil
+	}
+	if in.CurrentPassword == "" {
+		return auth.E(auth.CodeCurrentNeeded, "")
+	}
+	ok, _, err := a.c.Hasher.Verify(ctx, u.PasswordHash, in.CurrentPassword)
+	if err == nil && !ok {
+		err = auth.E(auth.CodeCurrentInvalid, "")
+	}
+	return err
+}
+
+// stale reports whether a proof is too old for a dangerous change. One of unknown age is.
+func stale(now, at time.Time) bool { return at.IsZero() || !now.Before(at.Add(reauthAfter)) }
+
+// tell adds a notice to the owner of the account, if it has a proved address.
+func (c *Config) tell(p *auth.UserPatch, u *auth.User, kind string) error {
+	if !c.tells(kind) || u.Email == "" || u.EmailConfirmedAt.IsZero() {
+		return nil
+	}
+	m, err := c.Post.Put(p.At, Notice{Channel: channelEmail, Kind: kind, To: u.Email, User: u})
+	if err != nil {
+		return fmt.Errorf("flow: seal notice: %w", err)
+	}
+	p.Messages = append(p.Messages, m)
 	return nil
 }
 

@@ -63,7 +63,7 @@ type fakeIssuer struct {
 	issue func(*auth.User, *auth.Session) (auth.Tokens, error)
 }
 
-func (i *fakeIssuer) Issue(u *auth.User, s *auth.Session) (auth.Tokens, error) {
+func (i *fakeIssuer) Issue(_ context.Context, u *auth.User, s *auth.Session) (auth.Tokens, error) {
 	i.add("issue")
 	return i.issue(u, s)
 }

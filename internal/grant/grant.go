@@ -2,7 +2,8 @@
 // the same six steps, in this order, and none can be skipped by a grant:
 //
 //  1. limit: is this address, and is this account, within its budget?
-//  2. client: may this client use this grant? (First-party only so far.)
+//  2. client: may this client use this grant? (First-party only so far.) Where a captcha is
+//     configured: is there a person?
 //  3. prove: the grant, the only step that differs, says who it is.
 //  4. policy: is the account confirmed and not banned? Only now, because before the
 //     proof the answer would tell a stranger that the account exists.
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -28,12 +30,14 @@ import (
 type Request struct {
 	auth.Meta
 
-	Grant        string // "password", "refresh_token"
+	Grant        string // "password", "refresh_token", "pkce"
 	Audience     string // of the account looked for; "" for the configured one
 	Email        string
 	Phone        string
 	Password     string
 	RefreshToken string
+	AuthCode     string
+	CodeVerifier string
 }
 
 // Proof is what a grant found out. Exactly one of User and Refresh is set.
@@ -73,7 +77,7 @@ type Store interface {
 
 // Issuer signs the tokens of a session.
 type Issuer interface {
-	Issue(user *auth.User, session *auth.Session) (auth.Tokens, error)
+	Issue(ctx context.Context, user *auth.User, session *auth.Session) (auth.Tokens, error)
 }
 
 // Config wires a Pipeline.
@@ -86,6 +90,15 @@ type Config struct {
 	Limiter    *ratelimit.Memory // nil: no limits
 	PerIP      ratelimit.Limit   // calls of one address
 	PerAccount ratelimit.Limit   // failed proofs of one account
+
+	// NewDevice, if not nil, names what a sign-in comes from and makes the notice for an
+	// account that has never been signed in to from there (nil: nobody to tell).
+	NewDevice func(now time.Time, u *auth.User, m auth.Meta) (device string, notice *auth.Message, err error)
+
+	// Human, if not nil, refuses the grants named in HumanFor without the proof of a person;
+	// its error goes to the caller.
+	Human    func(ctx context.Context, token, ip string) error
+	HumanFor []string
 
 	Grace    time.Duration // how long the parent of a refresh token is answered with the current one
 	Timebox  time.Duration // longest life of a session; 0: none
@@ -113,6 +126,12 @@ func (p *Pipeline) Exchange(ctx context.Context, r Request) (auth.SignedIn, erro
 	subject := g.Subject(&r)
 	if err := p.limit(&r, subject); err != nil {
 		return auth.SignedIn{}, err
+	}
+	if p.c.Human != nil && !r.Operator && slices.Contains(p.c.HumanFor, r.Grant) {
+		if err := p.c.Human(ctx, r.Captcha, r.IP); err != nil {
+			p.refund(subject)
+			return auth.SignedIn{}, err
+		}
 	}
 	proof, err := g.Prove(ctx, &r)
 	if err != nil {
@@ -180,6 +199,11 @@ func (p *Pipeline) startSession(ctx context.Context, r *Request, proof *Proof, n
 			ActorViaSSO: u.IsSSO, Traits: map[string]any{"provider": proof.Identity}, IP: r.IP,
 		},
 	}
+	if p.c.NewDevice != nil {
+		if start.Device, start.NewDevice, err = p.c.NewDevice(now, u, r.Meta); err != nil {
+			return auth.SignedIn{}, fmt.Errorf("grant: notice of a new device: %w", err)
+		}
+	}
 	switch err := p.c.Store.StartSession(ctx, start); {
 	case errors.Is(err, auth.ErrNotFound):
 		// The account was deleted or banned between the look-up and the statement.
@@ -193,11 +217,11 @@ func (p *Pipeline) startSession(ctx context.Context, r *Request, proof *Proof, n
 			u.Identities[i].LastSignInAt, u.Identities[i].UpdatedAt = now, now
 		}
 	}
-	return p.signedIn(u, &s, auth.SignedIn{WeakPassword: proof.Weak})
+	return p.signedIn(ctx, u, &s, auth.SignedIn{WeakPassword: proof.Weak})
 }
 
-func (p *Pipeline) signedIn(u *auth.User, s *auth.Session, out auth.SignedIn) (auth.SignedIn, error) {
-	tokens, err := p.c.Issuer.Issue(u, s)
+func (p *Pipeline) signedIn(ctx context.Context, u *auth.User, s *auth.Session, out auth.SignedIn) (auth.SignedIn, error) {
+	tokens, err := p.c.Issuer.Issue(ctx, u, s)
 	if err != nil {
 		return auth.SignedIn{}, fmt.Errorf("grant: issue tokens: %w", err)
 	}

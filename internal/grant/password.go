@@ -32,6 +32,10 @@ type Password struct {
 	Weak         func(password string) *auth.Error
 	EmailEnabled bool
 	PhoneEnabled bool
+	// Attempt, if not nil, tells the application of a try, which may refuse it with an
+	// *auth.Error. It hears of tries at nobody's account too, with the zero ID, and its answer
+	// to those counts for nothing: the time of an answer must not tell whether it was asked.
+	Attempt func(ctx context.Context, user auth.ID, valid bool, ip string) error
 }
 
 // Subject implements [Grant].
@@ -56,6 +60,7 @@ func (g *Password) Prove(ctx context.Context, r *Request) (Proof, error) {
 		if err := g.Hasher.VerifyNone(ctx, r.Password); err != nil {
 			return Proof{}, err
 		}
+		_ = g.attempt(ctx, auth.ID{}, false, r.IP) // see Attempt
 		return Proof{}, auth.E(auth.CodeInvalidCredentials, "")
 	}
 	if err != nil {
@@ -63,6 +68,9 @@ func (g *Password) Prove(ctx context.Context, r *Request) (Proof, error) {
 	}
 	ok, rehash, err := g.Hasher.Verify(ctx, u.PasswordHash, r.Password)
 	if err != nil {
+		return Proof{}, err
+	}
+	if err := g.attempt(ctx, u.ID, ok, r.IP); err != nil {
 		return Proof{}, err
 	}
 	if !ok {
@@ -80,6 +88,13 @@ func (g *Password) Prove(ctx context.Context, r *Request) (Proof, error) {
 		}
 	}
 	return proof, nil
+}
+
+func (g *Password) attempt(ctx context.Context, user auth.ID, valid bool, ip string) error {
+	if g.Attempt == nil {
+		return nil
+	}
+	return g.Attempt(ctx, user, valid, ip)
 }
 
 // find reads the identifier and looks the account up.

@@ -71,7 +71,7 @@ func (p *Pipeline) continueSession(ctx context.Context, r *Request, proof Refres
 	}
 	switch res.Outcome {
 	case auth.Rotated, auth.Replayed:
-		return p.signedIn(&res.User, &res.Session, auth.SignedIn{Refreshed: true, Replayed: res.Outcome == auth.Replayed})
+		return p.signedIn(ctx, &res.User, &res.Session, auth.SignedIn{Refreshed: true, Replayed: res.Outcome == auth.Replayed})
 	case auth.Reused:
 		return auth.SignedIn{}, auth.E(auth.CodeRefreshReused, "")
 	case auth.Expired:

@@ -1,32 +1,48 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/captcha"
+	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/grant"
+	"github.com/cardea-auth/cardea/internal/hook"
 	"github.com/cardea-auth/cardea/internal/password"
 	"github.com/cardea-auth/cardea/ratelimit"
 )
 
 // grants is the list of what the token endpoint accepts.
 func (s *Server) grants(hasher *password.Hasher, policy password.Policy) map[string]grant.Grant {
+	byPassword := &grant.Password{
+		Store: s.store, Hasher: hasher, EmailEnabled: s.cfg.EmailEnabled, PhoneEnabled: s.cfg.PhoneEnabled,
+		Weak: func(password string) *auth.Error { return policy.Check(password) },
+	}
+	if s.messages.hooks.Has(hook.PasswordVerification) {
+		byPassword.Attempt = s.passwordAttempt
+	}
 	return map[string]grant.Grant{
-		"password": &grant.Password{
-			Store: s.store, Hasher: hasher, EmailEnabled: s.cfg.EmailEnabled, PhoneEnabled: s.cfg.PhoneEnabled,
-			Weak: func(password string) *auth.Error { return policy.Check(password) },
-		},
+		"password":      byPassword,
 		"refresh_token": grant.Refresh{Tokens: s.ring},
+		"pkce":          &grant.PKCE{Store: s.store, Now: s.opt.Now},
 	}
 }
 
-func (s *Server) pipeline(hasher *password.Hasher, policy password.Policy, limiter *ratelimit.Memory) *grant.Pipeline {
-	return grant.New(grant.Config{
+func (s *Server) pipeline(hasher *password.Hasher, policy password.Policy, limiter *ratelimit.Memory, human *captcha.Verifier) *grant.Pipeline {
+	c := grant.Config{
 		Store: s.store, Issuer: s.ring, Grants: s.grants(hasher, policy), Audience: s.cfg.JWT.Audience,
 		Limiter:    limiter,
 		PerIP:      ratelimit.Limit{Count: s.cfg.RateLimit.TokenPerIP, Period: 5 * time.Minute},
 		PerAccount: ratelimit.Limit{Count: s.cfg.RateLimit.FailuresPerAccount, Period: 5 * time.Minute},
 		Grace:      s.cfg.Session.RefreshGrace, Timebox: s.cfg.Session.MaxAge(), Inactive: s.cfg.Session.Inactivity,
 		Now: s.opt.Now, Rand: s.opt.Rand,
-	})
+	}
+	if human != nil {
+		c.Human, c.HumanFor = human.Check, []string{"password"}
+	}
+	if s.messages.mails && slices.Contains(s.cfg.Mail.Notices, flow.NoticeNewDevice) {
+		c.NewDevice = s.messages.newDevice
+	}
+	return grant.New(c)
 }

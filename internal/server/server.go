@@ -11,12 +11,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/config"
 	"github.com/cardea-auth/cardea/internal/flow"
+	"github.com/cardea-auth/cardea/internal/hook"
 	"github.com/cardea-auth/cardea/internal/job"
+	"github.com/cardea-auth/cardea/internal/notify"
 	"github.com/cardea-auth/cardea/internal/password"
 	"github.com/cardea-auth/cardea/internal/seal"
 	"github.com/cardea-auth/cardea/internal/store"
@@ -30,6 +33,12 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 	Rand    io.Reader        // nil: crypto/rand
 	Version string
+	// Inbox keeps messages in memory for tests; what the configuration says of mail servers
+	// and providers still counts. nil: only `cardea dev` has one.
+	Inbox *notify.Inbox
+	// CaptchaURL is asked instead of the captcha provider that the configuration names, by
+	// tests. "": the provider.
+	CaptchaURL string
 }
 
 // Server is a wired Cardea.
@@ -41,6 +50,8 @@ type Server struct {
 	apiKeys  *token.APIKeys
 	admin    *flow.Admin
 	verifier *cardea.Verifier
+	messages *messages
+	stopping chan struct{} // closed when the server is told to stop
 	handler  http.Handler
 }
 
@@ -75,10 +86,13 @@ func assemble(ctx context.Context, cfg config.Config, opt Options, st store.Stor
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
+	if opt.Inbox == nil && cfg.Dev {
+		opt.Inbox = &notify.Inbox{}
+	}
 	if opt.Rand == nil {
 		opt.Rand = rand.Reader
 	}
-	s := &Server{cfg: cfg, opt: opt, store: st}
+	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{})}
 	if err := s.wire(ctx); err != nil {
 		return nil, err
 	}
@@ -86,7 +100,18 @@ func assemble(ctx context.Context, cfg config.Config, opt Options, st store.Stor
 }
 
 func (s *Server) wire(ctx context.Context) error {
-	if err := s.openKeys(ctx); err != nil {
+	box, err := s.openBox()
+	if err != nil {
+		return err
+	}
+	hooks, err := s.openHooks()
+	if err != nil {
+		return err
+	}
+	if err := s.openKeys(ctx, box, hooks); err != nil {
+		return err
+	}
+	if err := s.openMessages(box, hooks); err != nil {
 		return err
 	}
 	hasher, err := password.New(password.Config{
@@ -109,21 +134,30 @@ func (s *Server) wire(ctx context.Context) error {
 	return s.mount(hasher)
 }
 
-// openKeys opens the ring, making the first keys of a new database.
-func (s *Server) openKeys(ctx context.Context) error {
+// openBox makes what seals secrets in the database.
+func (s *Server) openBox() (*seal.Box, error) {
 	keys := [][]byte{s.cfg.EncryptionKey}
 	if s.cfg.PreviousEncryptionKey.Set() {
 		keys = append(keys, s.cfg.PreviousEncryptionKey)
 	}
 	box, err := seal.New(keys...)
 	if err != nil {
-		return fmt.Errorf("server: encryption key: %w", err)
+		return nil, fmt.Errorf("server: encryption key: %w", err)
 	}
-	s.ring, err = token.Open(ctx, token.Config{
+	return box, nil
+}
+
+// openKeys opens the ring, making the first keys of a new database.
+func (s *Server) openKeys(ctx context.Context, box *seal.Box, hooks *hook.Hooks) (err error) {
+	c := token.Config{
 		Store: s.store, Box: box, Algorithm: s.cfg.JWT.Algorithm, GivenKeys: s.cfg.JWT.Keys, Secret: s.cfg.JWT.Secret,
 		Issuer: s.cfg.JWT.Issuer, Audience: s.cfg.JWT.Audience, TTL: s.cfg.JWT.TTL, Now: s.opt.Now, Rand: s.opt.Rand,
 		ReloadFailed: func(err error) { s.opt.Log.Warn("key ring: reload failed, going on with the known keys", "error", err) },
-	})
+	}
+	if hooks.Has(hook.CustomizeAccessToken) {
+		c.Customize = hooks.CustomizeAccessToken
+	}
+	s.ring, err = token.Open(ctx, c)
 	if err != nil {
 		return fmt.Errorf("server: key ring: %w", err)
 	}
@@ -175,6 +209,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 func (s *Server) shutdown(srv *http.Server) error {
 	s.opt.Log.Info("shutting down: finishing requests in flight", "at_most", s.cfg.HTTP.ShutdownTimeout)
+	close(s.stopping)
 	ctx := context.Background()
 	if d := s.cfg.HTTP.ShutdownTimeout; d > 0 {
 		var cancel context.CancelFunc
@@ -189,16 +224,16 @@ func (s *Server) shutdown(srv *http.Server) error {
 
 // runJobs runs what has to happen beside requests until ctx is done.
 func (s *Server) runJobs(ctx context.Context) {
-	cleaned := make(chan struct{})
-	go func() {
-		defer close(cleaned)
+	var others sync.WaitGroup
+	others.Go(func() {
 		job.Cleaner{
 			Store: s.store, Log: s.opt.Log, Now: s.opt.Now,
 			MaxAge: s.cfg.Session.MaxAge(), Inactivity: s.cfg.Session.Inactivity,
 		}.Run(ctx)
-	}()
+	})
+	others.Go(func() { s.runSender(ctx) })
 	s.ring.Run(ctx, keyPoll)
-	<-cleaned
+	others.Wait()
 }
 
 // Close ends the connections to the database. Call it after Serve has returned.

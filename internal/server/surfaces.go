@@ -7,14 +7,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardea-auth/cardea/internal/captcha"
 	"github.com/cardea-auth/cardea/internal/config"
 	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/password"
 	"github.com/cardea-auth/cardea/internal/redirect"
 	"github.com/cardea-auth/cardea/internal/surface/gotrue"
+	"github.com/cardea-auth/cardea/internal/surface/inbox"
+	"github.com/cardea-auth/cardea/internal/surface/mirror"
 	"github.com/cardea-auth/cardea/internal/web"
 	"github.com/cardea-auth/cardea/ratelimit"
 )
+
+const mirrorPath = "/api/v1"
+
+// InboxPath is where `cardea dev` shows its messages.
+const InboxPath = "/dev/inbox"
 
 // corsHeaders are the request headers that pages may send: GoTrue's, and those that
 // Supabase's gateway allows on top.
@@ -35,11 +43,22 @@ func (s *Server) mount(hasher *password.Hasher) error {
 	if s.cfg.RateLimit.Enabled {
 		limiter = ratelimit.NewMemory(0, s.opt.Now)
 	}
-	policy := password.Policy{MinLength: s.cfg.Password.MinLength, RequiredCharacters: s.cfg.Password.RequiredCharacters}
+	policy, err := s.policy()
+	if err != nil {
+		return err
+	}
+	human, err := s.human()
+	if err != nil {
+		return err
+	}
 	flows := s.flowConfig(hasher, policy, limiter)
+	if human != nil {
+		flows.Human = human
+	}
+	accounts := flow.NewAccounts(flows)
 	s.admin = flow.NewAdmin(flows, password.ValidHash)
 	supabase := gotrue.Handler(gotrue.Config{
-		Accounts: flow.NewAccounts(flows), Admin: s.admin, Grants: s.pipeline(hasher, policy, limiter),
+		Accounts: accounts, Admin: s.admin, Grants: s.pipeline(hasher, policy, limiter, human),
 		Verifier: s.verifier, APIKeys: s.apiKeys, Keys: s.ring, AdminRoles: s.cfg.JWT.AdminRoles,
 		Settings: gotrue.Settings{
 			SignupDisabled: s.cfg.DisableSignup, EmailEnabled: s.cfg.EmailEnabled, PhoneEnabled: s.cfg.PhoneEnabled,
@@ -47,11 +66,17 @@ func (s *Server) mount(hasher *password.Hasher) error {
 			PhoneAutoconfirm: s.cfg.PhoneAutoconfirm,
 		},
 		Redirects: redirects, Version: s.opt.Version, Now: s.opt.Now,
+		Links: links{s.cfg.PublicURL + verifyPath}, LinkPage: s.cfg.Mail.LinkPage, Captcha: human != nil,
+		Site: s.cfg.Mail.AppName, Locale: s.cfg.Mail.Locale,
 	})
 	mux := http.NewServeMux()
 	mux.Handle(config.AuthPath+"/", http.StripPrefix(config.AuthPath, supabase))
 	if s.cfg.RootMount {
 		mux.Handle("/", supabase)
+	}
+	mux.Handle(mirrorPath+"/", http.StripPrefix(mirrorPath, mirror.Handler(mirror.Config{Accounts: accounts})))
+	if err := s.mountInbox(mux); err != nil {
+		return err
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, nil) })
 	mux.HandleFunc("GET /readyz", s.ready)
@@ -68,16 +93,84 @@ func (s *Server) mount(hasher *password.Hasher) error {
 }
 
 func (s *Server) flowConfig(hasher *password.Hasher, policy password.Policy, limiter *ratelimit.Memory) flow.Config {
-	return flow.Config{
+	fiveMinutes := func(n int) ratelimit.Limit { return ratelimit.Limit{Count: n, Period: 5 * time.Minute} }
+	p, m, t := &s.cfg.Proof, &s.cfg.Mail, &s.cfg.SMS
+	c := flow.Config{
 		Store: s.store, Hasher: hasher, Policy: policy, Issuer: s.ring, Audience: s.cfg.JWT.Audience,
 		SignupDisabled: s.cfg.DisableSignup, EmailEnabled: s.cfg.EmailEnabled, PhoneEnabled: s.cfg.PhoneEnabled,
 		AnonymousEnabled: s.cfg.AnonymousEnabled, EmailAutoconfirm: s.cfg.EmailAutoconfirm, PhoneAutoconfirm: s.cfg.PhoneAutoconfirm,
 		Limiter:        limiter,
-		SignupPerIP:    ratelimit.Limit{Count: s.cfg.RateLimit.SignupPerIP, Period: 5 * time.Minute},
+		SignupPerIP:    fiveMinutes(s.cfg.RateLimit.SignupPerIP),
 		AnonymousPerIP: ratelimit.Limit{Count: s.cfg.RateLimit.AnonymousPerIP, Period: time.Hour},
-		UpdatePerUser:  ratelimit.Limit{Count: s.cfg.RateLimit.FailuresPerAccount, Period: 5 * time.Minute},
-		Now:            s.opt.Now, Rand: s.opt.Rand,
+		UpdatePerUser:  fiveMinutes(s.cfg.RateLimit.FailuresPerAccount),
+		VerifyPerIP:    fiveMinutes(s.cfg.RateLimit.VerifyPerIP),
+		MailPerIP:      fiveMinutes(s.cfg.RateLimit.MessagesPerIP),
+		MailPerServer:  ratelimit.Limit{Count: s.cfg.RateLimit.Mails, Period: time.Hour},
+		TextPerServer:  ratelimit.Limit{Count: s.cfg.RateLimit.Texts, Period: time.Hour},
+
+		MagicLinks: p.MagicLinks, Mail: s.messages.mails, Texts: s.messages.texts, ExplicitAnswers: p.Disclosure == "explicit", AnswerAfter: answerAfter(p.Disclosure), Discovery: p.Discovery,
+		BothAddresses: p.BothAddresses, AllowPlainPKCE: p.PlainPKCE, ReauthPassword: p.ReauthPassword,
+		CurrentPassword: p.CurrentPassword, CodeLength: p.CodeLength, LinkLife: m.CodeLife, SMSLife: t.CodeLife,
+		MailEvery: m.Interval, SMSEvery: t.Interval, Codes: s.ring, Post: s.messages, Notices: m.Notices,
+		Now: s.opt.Now, Rand: s.opt.Rand,
 	}
+	if s.messages.hooks != nil {
+		c.Hooks = flowHooks{s.messages}
+	}
+	return c
+}
+
+// answerAfter is how long requests for a message, and wrong codes, take at least where
+// answers are neutral: several times of what the slower of two ways takes on a database of its own.
+func answerAfter(disclosure string) time.Duration {
+	if disclosure == "explicit" {
+		return 0
+	}
+	return 20 * time.Millisecond
+}
+
+// human asks whoever tells people from programs; nil when nobody does.
+func (s *Server) human() (*captcha.Verifier, error) {
+	c := &s.cfg.Captcha
+	if !c.Enabled {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	v, err := captcha.New(captcha.Config{Provider: c.Provider, Secret: string(c.Secret), Timeout: c.Timeout, URL: s.opt.CaptchaURL})
+	if err != nil {
+		return nil, fmt.Errorf("server: captcha: %w", err)
+	}
+	return v, nil
+}
+
+// mountInbox shows the messages of dev.
+func (s *Server) mountInbox(mux *http.ServeMux) error {
+	if !s.cfg.Dev {
+		return nil
+	}
+	h, err := inbox.New(inbox.Config{Messages: s.messages.inbox, Prefix: InboxPath, Done: s.stopping})
+	if err != nil {
+		return fmt.Errorf("server: inbox: %w", err)
+	}
+	mux.Handle(InboxPath, h)
+	mux.Handle(InboxPath+"/", h)
+	return nil
+}
+
+// policy says which new passwords are good enough.
+func (s *Server) policy() (password.Policy, error) {
+	c := &s.cfg.Password
+	p := password.Policy{MinLength: c.MinLength, RequiredCharacters: c.RequiredCharacters}
+	if c.Common {
+		p.Common, p.Words = &password.Common{}, []string{s.cfg.Mail.AppName}
+	}
+	if c.HIBP {
+		leaks, err := password.NewLeaks(password.LeaksConfig{FailClosed: c.HIBPFailClosed, Now: s.opt.Now})
+		if err != nil {
+			return p, fmt.Errorf("server: leaked passwords: %w", err)
+		}
+		p.Leaks = leaks
+	}
+	return p, nil
 }
 
 // ready is readiness: it asks the database.

@@ -248,7 +248,7 @@ func FuzzResolve(f *testing.F) {
 func BenchmarkResolve(b *testing.B) {
 	f := setup(b)
 	user, session := person()
-	tokens, err := f.ring.Issue(user, session)
+	tokens, err := f.ring.Issue(b.Context(), user, session)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func BenchmarkResolve(b *testing.B) {
 		b.Fatal(err)
 	}
 	given := setup(b, func(c *token.Config) { c.GivenKeys = set(b, jwkOf(b, ecKey(b), "k", sign)) })
-	shared, err := given.ring.Issue(user, session)
+	shared, err := given.ring.Issue(b.Context(), user, session)
 	if err != nil {
 		b.Fatal(err)
 	}

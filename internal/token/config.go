@@ -76,6 +76,12 @@ type Config struct {
 	// It signs when Algorithm is HS256 and there are no GivenKeys. Empty: none.
 	Secret []byte
 
+	// Customize, if not nil, gives the payload that is signed in place of the one of a
+	// session's token: JSON in, JSON out. method says how the session began, or
+	// "token_refresh". Its error ends the issue. It must keep the claims that our own routes
+	// rely on.
+	Customize func(ctx context.Context, user auth.ID, method string, payload []byte) ([]byte, error)
+
 	Issuer   string        // iss of every JWT
 	Audience string        // aud for accounts that have none of their own; "authenticated" by default
 	TTL      time.Duration // life of an access token; one hour by default, 24 hours at most

@@ -95,7 +95,7 @@ func TestGivenKeys(t *testing.T) {
 			t.Parallel()
 			f := setup(t, func(c *token.Config) { c.GivenKeys = tc.keys })
 			user, session := person()
-			got, err := f.ring.Issue(user, session)
+			got, err := f.ring.Issue(t.Context(), user, session)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +126,7 @@ func TestGivenKeysReplaceTheRing(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	user, session := person()
-	old, err := f.ring.Issue(user, session)
+	old, err := f.ring.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func FuzzGivenKeys(f *testing.F) {
 		}
 		// Whatever is accepted signs with a key that we verify with, and publishes no secret.
 		user, session := person()
-		got, err := ring.Issue(user, session)
+		got, err := ring.Issue(t.Context(), user, session)
 		if err != nil {
 			t.Fatal(err)
 		}

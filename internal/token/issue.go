@@ -2,6 +2,7 @@ package token
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,10 +37,10 @@ type amrClaim struct {
 }
 
 // Issue makes the tokens of a session: an access token that lives for the configured time
-// from now, and the refresh token with the session's current counter. It asks nobody. It
-// fails when the session is not the user's, when either has no id or the user no role, and
+// from now, and the refresh token with the session's current counter. It asks nobody but
+// Config.Customize. It fails when the session is not the user's, when either has no id or the user no role, and
 // when a metadata document is not JSON.
-func (r *Ring) Issue(user *auth.User, session *auth.Session) (auth.Tokens, error) {
+func (r *Ring) Issue(ctx context.Context, user *auth.User, session *auth.Session) (auth.Tokens, error) {
 	if user.ID.IsZero() || session.ID.IsZero() || session.UserID != user.ID || user.Role == "" {
 		return auth.Tokens{}, errors.New("token: issue: the session is not one of this user, or an id or the role is missing")
 	}
@@ -62,7 +63,14 @@ func (r *Ring) Issue(user *auth.User, session *auth.Session) (auth.Tokens, error
 	for i, m := range session.AMR {
 		claims.AMR[i] = amrClaim{Method: m.Method, Timestamp: m.At.Unix()}
 	}
-	access, err := signJSON(r.at(now).access, &claims)
+	payload, err := encodeClaims(&claims)
+	if err == nil && r.config.Customize != nil {
+		payload, err = r.config.Customize(ctx, user.ID, customizedMethod(session), payload)
+	}
+	if err != nil {
+		return auth.Tokens{}, err
+	}
+	access, err := r.at(now).access.signPayload(payload)
 	if err != nil {
 		return auth.Tokens{}, err
 	}
@@ -73,6 +81,14 @@ func (r *Ring) Issue(user *auth.User, session *auth.Session) (auth.Tokens, error
 	}, nil
 }
 
+// customizedMethod is what a hook is told: how the session began, or that it goes on.
+func customizedMethod(s *auth.Session) string {
+	if s.Counter > 0 || len(s.AMR) == 0 {
+		return "token_refresh"
+	}
+	return s.AMR[len(s.AMR)-1].Method
+}
+
 // document gives a JSON object where the column is empty or null.
 func document(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || string(raw) == "null" {
@@ -81,20 +97,33 @@ func document(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// signJSON writes the claims without the escapes that JSON needs inside HTML only: a token
-// travels in every request.
-func signJSON(s *signer, claims any) (string, error) {
-	if s == nil {
-		return "", errors.New("token: no signing key")
-	}
+// encodeClaims writes the claims without the escapes that JSON needs inside HTML only: a
+// token travels in every request.
+func encodeClaims(claims any) ([]byte, error) {
 	var payload bytes.Buffer
 	payload.Grow(1024)
 	encoder := json.NewEncoder(&payload)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(claims); err != nil {
-		return "", fmt.Errorf("token: claims: %w", err)
+		return nil, fmt.Errorf("token: claims: %w", err)
 	}
-	return s.sign(bytes.TrimSuffix(payload.Bytes(), []byte("\n")))
+	return bytes.TrimSuffix(payload.Bytes(), []byte("\n")), nil
+}
+
+// signPayload signs; s may be nil.
+func (s *signer) signPayload(payload []byte) (string, error) {
+	if s == nil {
+		return "", errors.New("token: no signing key")
+	}
+	return s.sign(payload)
+}
+
+func signJSON(s *signer, claims any) (string, error) {
+	payload, err := encodeClaims(claims)
+	if err != nil {
+		return "", err
+	}
+	return s.signPayload(payload)
 }
 
 // apiKeyClaims is the payload of an anon or service_role token. No subject: it stands for

@@ -43,7 +43,7 @@ func TestIssueClaims(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	user, session := person()
-	got, err := f.ring.Issue(user, session)
+	got, err := f.ring.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestIssueEmptyAccount(t *testing.T) {
 	user, session := person()
 	*user = auth.User{ID: user.ID, Role: "authenticated", IsAnonymous: true, AppMetadata: json.RawMessage("null")}
 	session.AMR, session.AAL = nil, ""
-	got, err := f.ring.Issue(user, session)
+	got, err := f.ring.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestIssueVerifies(t *testing.T) {
 			t.Parallel()
 			f := setup(t, change)
 			user, session := person()
-			got, err := f.ring.Issue(user, session)
+			got, err := f.ring.Issue(t.Context(), user, session)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestIssueRefuses(t *testing.T) {
 			t.Parallel()
 			user, session := person()
 			tc.change(user, session)
-			if got, err := f.ring.Issue(user, session); err == nil {
+			if got, err := f.ring.Issue(t.Context(), user, session); err == nil {
 				t.Errorf("Issue = %+v", got)
 			}
 		})
@@ -145,7 +145,7 @@ func BenchmarkIssue(b *testing.B) {
 			user, session := person()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := f.ring.Issue(user, session); err != nil {
+				if _, err := f.ring.Issue(b.Context(), user, session); err != nil {
 					b.Fatal(err)
 				}
 			}

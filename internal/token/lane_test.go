@@ -31,7 +31,7 @@ func TestTokensStayInTheirLane(t *testing.T) {
 	f := setup(t, func(c *token.Config) { c.Secret = secretBytes() })
 	user, session := person()
 	user.Role = auth.RoleServiceRole
-	got, err := f.ring.Issue(user, session)
+	got, err := f.ring.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestTokensStayInTheirLane(t *testing.T) {
 		shared := setup(t, func(c *token.Config) { c.GivenKeys = set(t, jwkOf(t, ecKey(t), "k", sign)) })
 		user, session := person()
 		user.Role = auth.RoleServiceRole
-		got, err := shared.ring.Issue(user, session)
+		got, err := shared.ring.Issue(t.Context(), user, session)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestSessionsPassByAtOnce(t *testing.T) {
 			c.Issuer, c.Algorithm, c.Secret = issuer, token.HS256, secretBytes()
 		})
 		user, session := person()
-		got, err := f.ring.Issue(user, session)
+		got, err := f.ring.Issue(t.Context(), user, session)
 		if err != nil {
 			t.Fatal(err)
 		}

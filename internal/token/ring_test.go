@@ -178,7 +178,7 @@ func TestKeysLearns(t *testing.T) {
 		}
 	}
 	user, session := person()
-	got, err := other.Issue(user, session)
+	got, err := other.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestKeysFeedTheVerifier(t *testing.T) {
 			t.Parallel()
 			f := setup(t, change)
 			user, session := person()
-			got, err := f.ring.Issue(user, session)
+			got, err := f.ring.Issue(t.Context(), user, session)
 			if err != nil {
 				t.Fatal(err)
 			}

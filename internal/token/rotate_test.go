@@ -23,7 +23,7 @@ func TestRotation(t *testing.T) {
 	user, session := person()
 	issue := func() string {
 		t.Helper()
-		got, err := f.ring.Issue(user, session)
+		got, err := f.ring.Issue(t.Context(), user, session)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestRevoke(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	user, session := person()
-	got, err := f.ring.Issue(user, session)
+	got, err := f.ring.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestRewrap(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	user, session := person()
-	before, err := f.ring.Issue(user, session)
+	before, err := f.ring.Issue(t.Context(), user, session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 20 {
-				got, err := f.ring.Issue(user, session)
+				got, err := f.ring.Issue(t.Context(), user, session)
 				if err != nil {
 					t.Error(err)
 					return

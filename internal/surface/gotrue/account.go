@@ -9,8 +9,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/web"
 )
 
-// signUp is POST /signup. Members it does not know are ignored, as GoTrue does: clients
-// send channel, code_challenge and gotrue_meta_security along.
+// signUp is POST /signup. Members it does not know are ignored, as GoTrue does.
 func (s *surface) signUp(w http.ResponseWriter, r *http.Request) error {
 	body, err := web.ReadObject(r)
 	if err != nil {
@@ -18,8 +17,8 @@ func (s *surface) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := body.Fields()
 	in := flow.SignUp{
-		Meta: web.Meta(r), Email: f.String("email"), Phone: f.String("phone"), Password: f.String("password"),
-		Data: f.Object("data"), Audience: audience(r),
+		Meta: s.meta(r, f), Email: f.String("email"), Phone: f.String("phone"), Password: f.String("password"),
+		Data: f.Object("data"), Audience: audience(r), Channel: f.String("channel"), PKCE: pkce(f), RedirectTo: s.redirectTo(r),
 	}
 	if err := f.Err(); err != nil {
 		return err
@@ -47,7 +46,11 @@ func (s *surface) token(w http.ResponseWriter, r *http.Request) error {
 	f := body.Fields()
 	in := grant.Request{
 		Meta: web.Meta(r), Grant: name, Audience: audience(r), Email: f.String("email"), Phone: f.String("phone"),
-		Password: f.String("password"), RefreshToken: f.String("refresh_token"),
+		Password: f.String("password"), RefreshToken: f.String("refresh_token"), AuthCode: f.String("auth_code"),
+		CodeVerifier: f.String("code_verifier"),
+	}
+	if name == "password" {
+		in.Meta = s.meta(r, f)
 	}
 	if err := f.Err(); err != nil {
 		return err
@@ -92,6 +95,8 @@ func (s *surface) putUser(w http.ResponseWriter, r *http.Request) error {
 	in := flow.Update{
 		Email: nonEmpty(f.OptString("email")), Phone: nonEmpty(f.OptString("phone")),
 		Password: nonEmpty(f.OptString("password")), Data: f.Object("data"), AppMetadata: body.Has("app_metadata"),
+		CurrentPassword: f.String("current_password"), Nonce: f.String("nonce"), Channel: f.String("channel"), PKCE: pkce(f),
+		RedirectTo: s.redirectTo(r),
 	}
 	if err := f.Err(); err != nil {
 		return err

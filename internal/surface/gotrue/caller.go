@@ -113,6 +113,12 @@ func toCaller(r *http.Request, p *cardea.Principal) (auth.Caller, error) {
 			return auth.Caller{}, auth.E(auth.CodeSessionNotFound, "")
 		}
 	}
+	for _, m := range p.AMR {
+		c.Methods = append(c.Methods, m.Method)
+		if m.At.After(c.AuthTime) {
+			c.AuthTime = m.At
+		}
+	}
 	if len(p.Audience) > 0 {
 		c.Audience = p.Audience[0]
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/hook"
 	"github.com/cardea-auth/cardea/internal/web"
 )
 
@@ -104,10 +105,33 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeCurrentNeeded:  {400, "current_password_required", "Current password required when setting new password."},
 	auth.CodeCurrentInvalid: {400, "current_password_invalid", "Current password invalid"},
 
+	auth.CodeOTPDisabled:       {422, "otp_disabled", "Signups not allowed for otp"},
+	auth.CodeOTPExpired:        {403, "otp_expired", "Token has expired or is invalid"},
+	auth.CodeMagicLinkDisabled: {422, "email_provider_disabled", "Login with magic link is disabled"},
+	auth.CodeRecoverDisabled:   {400, "email_provider_disabled", "Email logins are disabled"},
+	auth.CodePhoneUnsupported:  {400, "phone_provider_disabled", "Unsupported phone provider"},
+	auth.CodeMailTooSoon:       {429, "over_email_send_rate_limit", "For security purposes, you can only request this later."},
+	auth.CodeSMSTooSoon:        {429, "over_sms_send_rate_limit", "For security purposes, you can only request this later."},
+	auth.CodeMailLimit:         {429, "over_email_send_rate_limit", "email rate limit exceeded"},
+	auth.CodeSMSLimit:          {429, "over_sms_send_rate_limit", "sms rate limit exceeded"},
+	auth.CodeFlowNotFound:      {404, "flow_state_not_found", "invalid flow state, no valid flow state found"},
+	auth.CodeFlowExpired:       {422, "flow_state_expired", "invalid flow state, flow state has expired"},
+	auth.CodeBadVerifier:       {400, "bad_code_verifier", "code challenge does not match previously saved code verifier"},
+	auth.CodeReauthInvalid:     {422, "reauthentication_not_valid", "Nonce has expired or is invalid"},
+	auth.CodeReauthNoEmail:     {422, "email_not_confirmed", "Please verify your email first."},
+	auth.CodeReauthNoPhone:     {422, "phone_not_confirmed", "Please verify your phone first."},
+
 	auth.CodeRefreshMalformed: {400, "validation_failed", "Refresh token is not valid"},
 	auth.CodeRefreshNotFound:  {400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"},
 	auth.CodeRefreshReused:    {400, "refresh_token_already_used", "Invalid Refresh Token: Already Used"},
 	auth.CodeRefreshExpired:   {400, "session_expired", "Invalid Refresh Token: Session Expired"},
+
+	auth.CodeHookTimeout:           {422, "hook_timeout", "Failed to reach hook within maximum time of 5.000000 seconds"},
+	auth.CodeHookTimeoutAfterRetry: {422, "hook_timeout_after_retry", "Failed to reach hook after maximum retries"},
+	auth.CodeHookAnswerTooLarge:    {422, "hook_payload_over_size_limit", "Payload size exceeded size limit of 204800 bytes"},
+	auth.CodeHookContentType:       {400, "hook_payload_invalid_content_type", "Invalid JSON response from hook"},
+	auth.CodeHookRefused:           {422, "unknown", "The request was refused by a hook"},
+	auth.CodeCaptchaFailed:         {400, "captcha_failed", "captcha protection: request disallowed"},
 }
 
 // weakReasons is the member that tells why a password was refused.
@@ -127,6 +151,9 @@ func (s *surface) writeError(w http.ResponseWriter, r *http.Request, e *auth.Err
 	message := out.message
 	if e.Message != "" && out.status < 500 {
 		message = e.Message
+	}
+	if r := hook.RefusalOf(e); r != nil { // the application's own words, and its status
+		out.status, message = r.Status, r.Message
 	}
 	h := w.Header()
 	h.Set("X-Sb-Error-Code", out.code)

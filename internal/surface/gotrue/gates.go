@@ -20,8 +20,7 @@ func gates() []route {
 		paths   []string
 	}{
 		{auth.CodeFeatureDisabled, notYet, []string{
-			"/otp", "/magiclink", "/recover", "/resend", "/verify", "/reauthenticate", "/invite",
-			"/admin/generate_link", "/admin/audit", "/user/oauth/grants", "/oauth/{rest...}", "/admin/oauth/{rest...}",
+			"/admin/audit", "/user/oauth/grants", "/oauth/{rest...}", "/admin/oauth/{rest...}",
 			"/admin/custom-providers", "/admin/custom-providers/{rest...}", "/admin/users/{id}/factors/{factor}",
 			"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/scim/{rest...}",
 		}},
@@ -53,8 +52,6 @@ func grantGate(name string) error {
 		return auth.E(auth.CodeWeb3Disabled, "")
 	case "id_token":
 		return auth.E(auth.CodeProviderDisabled, "")
-	case "pkce":
-		return auth.E(auth.CodeFeatureDisabled, notYet)
 	}
 	return nil
 }

@@ -5,7 +5,15 @@
 // Routes, below /auth/v1 (and below / behind a gateway that strips the prefix):
 //
 //	POST   /signup                        a new account: e-mail, phone or anonymous
-//	POST   /token?grant_type=             password, refresh_token
+//	POST   /token?grant_type=             password, refresh_token, pkce
+//	POST   /otp  /magiclink               a code or link to sign in with
+//	POST   /recover                       a link to set a new password with
+//	POST   /resend                        the last message again
+//	GET    /verify                        the link of a message; leads to the application
+//	POST   /verify                        a code, or the token of a link
+//	GET    /reauthenticate                a nonce for a dangerous change
+//	POST   /invite                        an operator invites somebody
+//	POST   /admin/generate_link           a link that the operator delivers himself
 //	GET    /user                          the caller's account
 //	PUT    /user                          change it
 //	POST   /logout?scope=                 global, local, others
@@ -25,6 +33,7 @@ package gotrue
 
 import (
 	"context"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -68,6 +77,18 @@ type Config struct {
 	Redirects  *redirect.Rules
 	Version    string
 	Now        func() time.Time
+
+	Links    Links
+	LinkPage bool   // a link shows a page with a button, so that looking at it uses nothing up
+	Site     string // what the page calls the application, "" for nothing
+	Locale   string // of the page for browsers that wish none of its languages, "" is English
+	Captcha  bool   // a captcha is asked for, so operators' credentials are looked at
+}
+
+// Links makes the links that messages carry.
+type Links interface {
+	// Verify is the address of GET /verify for a token.
+	Verify(token, kind, redirectTo string) string
 }
 
 // Settings is what GET /settings tells.
@@ -80,7 +101,10 @@ type Settings struct {
 	PhoneAutoconfirm bool
 }
 
-type surface struct{ c Config }
+type surface struct {
+	c    Config
+	link *template.Template
+}
 
 // route is one path with its methods.
 type route struct {
@@ -90,7 +114,7 @@ type route struct {
 
 // Handler serves the surface; the prefix has been stripped.
 func Handler(c Config) http.Handler {
-	s := &surface{c}
+	s := &surface{c, template.Must(template.New("link").Parse(linkHTML))}
 	mux := http.NewServeMux()
 	for _, r := range slices.Concat(s.routes(), gates()) {
 		h := s.dispatch(r)
@@ -110,6 +134,14 @@ func (s *surface) routes() []route {
 		{"/token", m{"POST": s.token}},
 		{"/user", m{"GET": s.getUser, "PUT": s.putUser}},
 		{"/logout", m{"POST": s.logout}},
+		{"/otp", m{"POST": s.otp}},
+		{"/magiclink", m{"POST": s.magicLink}},
+		{"/recover", m{"POST": s.recoverPassword}},
+		{"/resend", m{"POST": s.resend}},
+		{"/verify", m{"GET": s.verifyGet, "POST": s.verifyPost}},
+		{"/reauthenticate", m{"GET": s.reauthenticate}},
+		{"/invite", m{"POST": s.invite}},
+		{"/admin/generate_link", m{"POST": s.generateLink}},
 		{"/callback", m{"GET": s.callback, "POST": s.callback}},
 		{"/settings", m{"GET": s.settings}},
 		{"/health", m{"GET": s.health}},

@@ -9,17 +9,23 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/config"
+	"github.com/cardea-auth/cardea/internal/notify"
 	"github.com/cardea-auth/cardea/internal/server"
 )
 
@@ -31,6 +37,8 @@ var update = flag.Bool("update", false, "write the golden answers anew; review t
 //	set NAME=value            before the first request: a setting of the server
 //	clock 11s                 lets the time pass
 //	save NAME member.member   keeps a member of the answer as $NAME for later steps
+//	mail NAME what address    waits for a message to the address that no earlier step has
+//	                          read; keeps its code, token (of the link), link, or kind
 //	METHOD /path
 //	Header: value
 //
@@ -97,6 +105,11 @@ func (c *clock) add(d time.Duration) {
 // start runs a server on a fresh SQLite file with the given settings.
 func start(tb testing.TB, settings ...string) (*server.Server, *clock) {
 	tb.Helper()
+	return startWith(tb, nil, settings...)
+}
+
+func startWith(tb testing.TB, inbox *notify.Inbox, settings ...string) (*server.Server, *clock) {
+	tb.Helper()
 	c := &clock{t: time.Date(2026, 3, 1, 8, 0, 0, 123456000, time.UTC)}
 	env := append([]string{
 		"DATABASE_URL=sqlite://" + filepath.Join(tb.TempDir(), "cardea.db"), "CARDEA_MIGRATE_ON_START=true",
@@ -107,12 +120,64 @@ func start(tb testing.TB, settings ...string) (*server.Server, *clock) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := server.Open(context.Background(), cfg, server.Options{Now: c.now, Rand: &countingRand{}, Version: "test"})
+	s, err := server.Open(context.Background(), cfg, server.Options{Now: c.now, Rand: &countingRand{}, Version: "test", Inbox: inbox, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = s.Close() })
 	return s, c
+}
+
+// startWithMail runs a server whose messages arrive in an inbox.
+func startWithMail(tb testing.TB, settings ...string) (*server.Server, *clock) {
+	tb.Helper()
+	s, c := startWith(tb, &notify.Inbox{}, settings...)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }() // nobody calls; it runs the jobs
+	tb.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
+	})
+	return s, c
+}
+
+// unread waits for a message to an address that is not in read, and puts it there.
+func unread(t *testing.T, s *server.Server, read map[auth.ID]bool, to, what string) string {
+	t.Helper()
+	for deadline := time.After(10 * time.Second); ; {
+		changed := s.Inbox().Changed()
+		m := slices.DeleteFunc(s.Inbox().Messages(to), func(m notify.Rendered) bool { return read[m.ID] })
+		if len(m) > 0 {
+			read[m[0].ID] = true
+			switch what {
+			case "code":
+				return m[0].Code
+			case "link":
+				return m[0].Link
+			case "kind":
+				return string(m[0].Kind)
+			case "token":
+				u, err := url.Parse(m[0].Link)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return u.Query().Get("token")
+			}
+			t.Fatalf("mail: no such part %q", what)
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("no message to %s", to)
+		}
+	}
 }
 
 // step is one request of a script.
@@ -124,13 +189,13 @@ func parseScript(text string) []step {
 	var steps []step
 	for _, block := range strings.Split(text, "\n---\n") {
 		var s step
-		head, answer, _ := strings.Cut(block, "\n=>\n")
-		s.answer = answer
+		head, answer, _ := strings.Cut(block+"\n", "\n=>\n")
+		s.answer = strings.TrimSuffix(answer, "\n")
 		for _, line := range strings.SplitAfter(strings.TrimLeft(head, "\n"), "\n") {
 			switch word, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
 			case s.request == "" && strings.HasPrefix(line, "#"):
 				s.comment += line
-			case s.request == "" && (word == "set" || word == "clock" || word == "save"):
+			case s.request == "" && (word == "set" || word == "clock" || word == "save" || word == "mail"):
 				s.directives += line
 			default:
 				s.request += line
@@ -153,7 +218,11 @@ func runScript(t *testing.T, file string) {
 			settings = append(settings, s)
 		}
 	}
-	srv, c := start(t, settings...)
+	begin := start
+	if strings.Contains(string(text), "\nmail ") {
+		begin = startWithMail
+	}
+	srv, c := begin(t, settings...)
 	vars := map[string]string{}
 	if vars["ANON_KEY"], err = srv.APIKeys().JWT("anon"); err != nil {
 		t.Fatal(err)
@@ -162,8 +231,9 @@ func runScript(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	var out []string
+	read := map[auth.ID]bool{}
 	for i, s := range steps {
-		got := runStep(t, srv.Handler(), c, &s, vars)
+		got := runStep(t, srv, c, &s, vars, read)
 		if got != s.answer && !*update {
 			t.Errorf("step %d: %s\ngot:\n%s\nwant:\n%s", i+1, strings.SplitN(s.request, "\n", 2)[0], got, s.answer)
 		}
@@ -176,7 +246,7 @@ func runScript(t *testing.T, file string) {
 	}
 }
 
-func runStep(t *testing.T, h http.Handler, c *clock, s *step, vars map[string]string) string {
+func runStep(t *testing.T, srv *server.Server, c *clock, s *step, vars map[string]string, read map[auth.ID]bool) string {
 	t.Helper()
 	saves := map[string]string{}
 	for _, line := range strings.Split(s.directives, "\n") {
@@ -189,6 +259,8 @@ func runStep(t *testing.T, h http.Handler, c *clock, s *step, vars map[string]st
 			c.add(d)
 		case len(f) == 3 && f[0] == "save":
 			saves[f[1]] = f[2]
+		case len(f) == 4 && f[0] == "mail":
+			vars[f[1]] = unread(t, srv, read, f[3], f[2])
 		}
 	}
 	request := os.Expand(s.request, func(name string) string {
@@ -199,7 +271,7 @@ func runStep(t *testing.T, h http.Handler, c *clock, s *step, vars map[string]st
 		return v
 	})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, parseRequest(t, request))
+	srv.Handler().ServeHTTP(w, parseRequest(t, request))
 	for name, path := range saves {
 		vars[name] = member(t, w.Body.Bytes(), path)
 	}
@@ -239,14 +311,15 @@ func member(t *testing.T, body []byte, path string) string {
 }
 
 var (
-	jwtPattern     = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
-	refreshPattern = regexp.MustCompile(`("refresh_token": ")[^"]+`)
-	hashPattern    = regexp.MustCompile(`("(?:kid|x|y)": ")[^"]+`)
+	jwtPattern        = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+	refreshPattern    = regexp.MustCompile(`("refresh_token": ")[^"]+`)
+	refreshInFragment = regexp.MustCompile(`(refresh_token=)[\w-]+`)
+	hashPattern       = regexp.MustCompile(`("(?:kid|x|y)": ")[^"]+`)
 )
 
 // shownHeaders are the headers that clients depend on.
 var shownHeaders = []string{
-	"Allow", "Link", "X-Total-Count", "X-Sb-Error-Code", "X-Supabase-Api-Version", "Retry-After", "Www-Authenticate",
+	"Allow", "Location", "Link", "X-Total-Count", "X-Sb-Error-Code", "X-Supabase-Api-Version", "Retry-After", "Www-Authenticate",
 	"Sb-Auth-Refresh-Token-Counter", "Sb-Auth-Refresh-Token-Rotated", "Sb-Auth-Refresh-Token-Reuse",
 }
 
@@ -255,10 +328,14 @@ func render(w *httptest.ResponseRecorder) string {
 	fmt.Fprintln(&b, w.Code)
 	for _, name := range shownHeaders {
 		if v := w.Header().Get(name); v != "" {
+			v = refreshInFragment.ReplaceAllString(jwtPattern.ReplaceAllString(v, "<jwt>"), "${1}<refresh>")
 			fmt.Fprintf(&b, "%s: %s\n", name, v)
 		}
 	}
-	if body, _ := io.ReadAll(w.Body); len(body) > 0 {
+	if strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		// How a page looks is the browser suite's business.
+		fmt.Fprintf(&b, "\n%s\n", regexp.MustCompile(`<title>.*</title>`).FindString(w.Body.String()))
+	} else if body, _ := io.ReadAll(w.Body); len(body) > 0 {
 		var pretty bytes.Buffer
 		if json.Indent(&pretty, body, "", "  ") != nil {
 			pretty.Reset()

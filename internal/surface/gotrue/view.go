@@ -75,6 +75,9 @@ type sessionView struct {
 	WeakPassword *weakReasons `json:"weak_password,omitempty"`
 }
 
+// View is an account as every endpoint shows it, for those who tell others of it.
+func View(u *auth.User) any { return viewUser(u) }
+
 func viewUser(u *auth.User) userView {
 	v := userView{
 		ID: u.ID, Aud: u.Aud, Role: u.Role, Email: u.Email, EmailConfirmedAt: u.EmailConfirmedAt, InvitedAt: u.InvitedAt,
