@@ -4,6 +4,7 @@
 #   Go                     as go.mod says (never installed by us)
 #   PostgreSQL 15+         server binaries; not needed when CARDEA_TEST_DATABASE_URL is set
 #   Node 20+ and npm       for the tests with real clients
+#   Chromium               for the tests in a browser; CARDEA_CHROMIUM names another one
 #   a C compiler           for the race detector only; the product needs no cgo
 #
 # Installing uses apt-get, as root or through sudo without a password. Where that is
@@ -110,6 +111,28 @@ check_node() {
 	fi
 }
 
+# The same names in the same order as test/browser/run.sh. A package that only leads to a
+# store of other packages (Ubuntu) has a program that starts nothing, so it is asked.
+chromium_ok() {
+	local name
+	for name in "${CARDEA_CHROMIUM:-}" chromium chromium-browser google-chrome; do
+		if [ -n "$name" ] && command -v "$name" >/dev/null; then
+			"$name" --version >/dev/null 2>&1
+			return
+		fi
+	done
+	return 1
+}
+
+check_chromium() {
+	if chromium_ok; then return; fi
+	if can_install; then apt_install chromium || true; fi
+	hash -r
+	if ! chromium_ok; then
+		missing+=("Chromium (Debian: apt-get install chromium; https://www.chromium.org/getting-involved/download-chromium/), or CARDEA_CHROMIUM")
+	fi
+}
+
 check_compiler() {
 	if command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null; then return; fi
 	if can_install; then apt_install gcc libc6-dev || true; fi
@@ -121,6 +144,7 @@ check_compiler() {
 check_go
 check_postgres
 check_node
+check_chromium
 check_compiler
 
 if [ "${#missing[@]}" -gt 0 ]; then

@@ -34,6 +34,10 @@ if [ -z "${CARDEA_BIN:-}" ]; then
   export CARDEA_BIN="$work/cardea"
 fi
 
+# The mail server that messages are read from.
+(cd ../.. && CGO_ENABLED=0 go build -o "$work/mailbox" ./test/interop/mailbox)
+export CARDEA_MAILBOX_BIN="$work/mailbox"
+
 read -r -a files <<<"${CARDEA_TEST_FILES:-$(echo *.test.mjs)}"
 
 passed=0 failed=0 skipped=0
