@@ -88,13 +88,17 @@ func TestOpaqueKeysRefused(t *testing.T) { //nolint:tparallel // see below
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := "x"
+	if plain[30] == 'x' {
+		other = "y"
+	}
 	for _, tc := range []struct {
 		name, text string
 		asks       int64 // questions to the store
 	}{
 		{"prefix alone", "sb_secret_", 0},
 		{"publishable key as secret", "sb_secret_" + strings.TrimPrefix(plain, "sb_publishable_"), 0},
-		{"mistyped", plain[:30] + "x" + plain[31:], 0},
+		{"mistyped", plain[:30] + other + plain[31:], 0},
 		{"cut", plain[:len(plain)-1], 0},
 		{"longer", plain + "A", 0},
 		{"line break", plain + "\n", 0},
