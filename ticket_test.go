@@ -367,10 +367,18 @@ func TestTicketRace(t *testing.T) {
 type faultyStore struct {
 	put  error
 	take func(id string) ([]byte, bool, error)
-	last StoredTicket
+
+	mu   sync.Mutex
+	last StoredTicket // of the tests that put one
 }
 
-func (f *faultyStore) Put(_ context.Context, t StoredTicket) error { f.last = t; return f.put }
+func (f *faultyStore) Put(_ context.Context, t StoredTicket) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = t
+	return f.put
+}
+
 func (f *faultyStore) Take(_ context.Context, id string) ([]byte, bool, error) {
 	return f.take(id)
 }
