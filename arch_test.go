@@ -89,7 +89,7 @@ func leaves() []string {
 	return []string{
 		"internal/token", "internal/password", "internal/factor/", "internal/idp/",
 		"internal/notify/", "internal/tenant", "internal/web", "internal/seal", "internal/redirect",
-		"internal/hook", "internal/captcha",
+		"internal/hook", "internal/captcha", "internal/role", "internal/phone",
 	}
 }
 
@@ -102,15 +102,20 @@ func layers() []layer {
 	list := []layer{
 		{of: "", may: []string{}},
 		{of: "ratelimit", may: []string{}},
+		{of: "admin", may: []string{}},
 		{of: "cardeatest/", may: []string{"", "cardeatest"}},
 		{of: "internal/auth", may: []string{}},
 		{of: "internal/pgtest", may: []string{}},
+		// Data that ships with the server: bundles of settings, catalogues of roles.
+		{of: "presets", may: []string{}},
 		{of: "internal/store", may: domain},
 		{of: "internal/store/", may: slices.Concat(domain, []string{"internal/store"})},
 		{of: "internal/job", may: domain},
 		// The key ring seals what it stores, and verifies with the package that we ship.
 		{of: "internal/token", may: slices.Concat(domain, []string{"internal/seal", ""})},
-		{of: "internal/config", may: slices.Concat(domain, []string{"internal/token", "internal/password", "internal/seal"})},
+		// Who makes a request is found out with the verifier that we ship.
+		{of: "internal/web", may: slices.Concat(domain, []string{""})},
+		{of: "internal/config", may: slices.Concat(domain, []string{"internal/token", "internal/password", "internal/seal", "presets"})},
 		// Each way of delivery is a package of its own and implements what notify asks for.
 		{of: "internal/notify", may: domain},
 		{of: "internal/notify/", may: slices.Concat(domain, []string{"internal/notify"})},
@@ -121,9 +126,11 @@ func layers() []layer {
 		{of: "internal/surface/", may: useCases},
 		{of: "internal/server", may: slices.Concat(useCases, []string{
 			"internal/config", "internal/job", "internal/surface/",
-			"internal/store", "internal/store/sqlite", "internal/store/postgres",
+			"internal/store", "internal/store/sqlite", "internal/store/postgres", "presets",
 		})},
-		{of: "cmd/", may: slices.Concat(public, []string{"internal/"})},
+		// Scripts of requests run against a whole server.
+		{of: "internal/scripttest", may: slices.Concat(domain, []string{"internal/config", "internal/notify", "internal/server"})},
+		{of: "cmd/", may: slices.Concat(public, []string{"admin", "internal/", "presets"})},
 		// Programs that measure or attack a running server may use what an operator has.
 		{of: "test/", may: slices.Concat(public, []string{"internal/"})},
 		// Programs that show what a service writes: it has the public packages only.
@@ -153,7 +160,7 @@ func layerOf(rel string) (layer, bool) {
 
 // testSupport is imported by tests only.
 func testSupport(rel string) bool {
-	return rel == "internal/pgtest" || rel == "internal/store/storetest" || matches("cardeatest/", rel)
+	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" || matches("cardeatest/", rel)
 }
 
 // TestImportsRunDownwards proves rule 1 of the house. Imports of test files are free:
@@ -203,8 +210,10 @@ func owners() map[string][]string {
 		"golang.org/x/sync":               {"internal/"},
 		"golang.org/x/text":               {"internal/"},
 		"golang.org/x/sys":                {"cmd/", "test/"},
-		"gopkg.in/yaml.v3":                {"internal/config"},
+		"github.com/nyaruka/phonenumbers": {"internal/phone"},
+		"gopkg.in/yaml.v3":                {"internal/config", "internal/role"},
 		"github.com/google/go-cmp":        tests,
+		"github.com/getkin/kin-openapi":   tests,
 		"pgregory.net/rapid":              tests,
 		"github.com/rogpeppe/go-internal": tests,
 		"github.com/emersion/go-smtp":     tests,
