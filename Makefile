@@ -55,7 +55,7 @@ setup: ## check and install what the tests need
 # ---- tests
 
 .PHONY: test
-test: setup vet test-go test-race test-verifier test-adapters test-load test-interop test-browser ## every test, on SQLite and PostgreSQL; nothing is skipped
+test: setup vet test-go test-race test-verifier test-adapters test-load test-interop test-openapi test-browser ## every test, on SQLite and PostgreSQL; nothing is skipped
 	@echo 'make test: all passed'
 
 .PHONY: vet
@@ -94,6 +94,10 @@ test-load: test-binary ## the load tool, a second for each scenario, to see that
 .PHONY: test-interop
 test-interop: test-binary ## real npm clients against the real binary, on both databases
 	CARDEA_BIN=$(TEST_BINARY) test/interop/run.sh
+
+.PHONY: test-openapi
+test-openapi: test-binary ## a client generated from the OpenAPI document, compiled and run against the real binary
+	CARDEA_BIN=$(TEST_BINARY) test/openapi/run.sh
 
 .PHONY: test-browser
 test-browser: test-binary ## links, pages, inbox and mails in a real Chromium, with axe
@@ -166,4 +170,4 @@ generate: ## write generated files anew
 
 .PHONY: clean
 clean: ## remove what was built; the data of `make run` stays
-	rm -rf bin test/interop/node_modules test/browser/node_modules
+	rm -rf bin test/interop/node_modules test/openapi/node_modules test/openapi/tmp test/browser/node_modules

@@ -70,7 +70,7 @@ func TestRequirements(t *testing.T) {
 		{"any: one of two", user, AnyPermission("patient:read", "patient:write"), "", "", ""},
 		{"any: none", nothing, AnyPermission("patient:read", "patient:write"), CodePermission, rw, ""},
 		{"any: others", user, AnyPermission("billing:read"), CodePermission, "permission billing:read", "patient:read image:read"},
-		{"any: no wildcards", &Principal{Subject: "u", Permissions: []string{"patient:*", "*"}}, AnyPermission("patient:read"), CodePermission, "permission patient:read", "patient:* *"},
+		{"any: another family's wildcard", &Principal{Subject: "u", Permissions: []string{"patients:*", "patient", ":*"}}, AnyPermission("patient:read"), CodePermission, "permission patient:read", "patients:* patient :*"},
 		{"all: both", user, AllPermissions("patient:read", "image:read"), "", "", ""},
 		{"all: one of two", user, AllPermissions("patient:read", "patient:write"), CodePermission, both, "patient:read image:read"},
 		{"all: none", nothing, AllPermissions("patient:read", "patient:write"), CodePermission, both, ""},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -96,10 +97,20 @@ func (p *Principal) HasRole(role string) bool {
 	return role != "" && (p.Role == role || slices.Contains(p.Roles, role))
 }
 
-// HasPermission says whether the token lists exactly that permission. There are no
-// wildcards: a permission is a name.
+// HasPermission says whether the token lists that permission, or a wildcard above it: "*"
+// covers every permission, "patient:*" covers "patient:read" and "patient:read:own", and
+// neither "patient" nor "patients:read". Wildcards keep the tokens of powerful roles small.
+// Asking for a wildcard is asking for exactly that.
 func (p *Principal) HasPermission(permission string) bool {
-	return permission != "" && slices.Contains(p.Permissions, permission)
+	return permission != "" && slices.ContainsFunc(p.Permissions, func(have string) bool { return covers(have, permission) })
+}
+
+func covers(have, want string) bool {
+	if have == want || have == "*" {
+		return true
+	}
+	family, ok := strings.CutSuffix(have, ":*")
+	return ok && family != "" && strings.HasPrefix(want, family+":") && len(want) > len(family)+1
 }
 
 // HasScope says whether the token lists exactly that scope (RFC 6749 §3.3: scopes are

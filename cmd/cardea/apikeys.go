@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
+	"github.com/cardea-auth/cardea/admin"
 	"github.com/cardea-auth/cardea/internal/auth"
-	"github.com/cardea-auth/cardea/internal/server"
 )
 
 type apiKeysCmd struct {
@@ -16,43 +14,26 @@ type apiKeysCmd struct {
 	Revoke apiKeysRevokeCmd `cmd:"" help:"Revoke a key."`
 }
 
-// apiKeyView is a stored key; the key itself is not stored.
-type apiKeyView struct {
-	ID        auth.ID    `json:"id"`
-	Name      string     `json:"name"`
-	Kind      string     `json:"kind"`
-	Prefix    string     `json:"prefix"`
-	Key       string     `json:"key,omitempty"` // only when it has just been made
-	CreatedAt *time.Time `json:"created_at,omitempty"`
-	RevokedAt *time.Time `json:"revoked_at,omitempty"`
-}
-
-func viewAPIKey(k *auth.APIKey, plain string) apiKeyView {
-	return apiKeyView{
-		ID: k.ID, Name: k.Name, Kind: k.Kind, Prefix: k.Prefix, Key: plain,
-		CreatedAt: timestamp(k.CreatedAt), RevokedAt: timestamp(k.RevokedAt),
-	}
-}
-
 type apiKeysCreateCmd struct {
 	commonFlags
 	Name   string `required:"" help:"What the key is for."`
 	Kind   string `required:"" help:"publishable (for browsers, stands for nobody) or secret (for servers, may do everything)." enum:"publishable,secret"`
+	Reason string `help:"Why, for the audit log." placeholder:"TEXT"`
 	Output string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
 }
 
 // Run makes a key and prints it; nobody can see it again.
 func (c *apiKeysCreateCmd) Run(a *app) error {
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		plain, k, err := srv.APIKeys().Create(ctx, c.Name, c.Kind)
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		k, err := api.Because(c.Reason).APIKeys.Create(ctx, c.Name, c.Kind)
 		if err != nil {
 			return err
 		}
 		if c.Output == "json" {
-			return writeJSON(a.stdout, viewAPIKey(&k, plain))
+			return writeJSON(a.stdout, k)
 		}
 		a.say("Made key %s (%s). It is shown this once only:", k.ID, printable(k.Name))
-		_, err = fmt.Fprintln(a.stdout, plain)
+		_, err = fmt.Fprintln(a.stdout, k.Key)
 		return err
 	})
 }
@@ -64,20 +45,18 @@ type apiKeysListCmd struct {
 
 // Run lists the keys, revoked ones too.
 func (c *apiKeysListCmd) Run(a *app) error {
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		list, err := srv.APIKeys().List(ctx)
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		list, err := api.APIKeys.List(ctx)
 		if err != nil {
 			return err
 		}
-		views := make([]apiKeyView, len(list))
 		rows := [][]string{{"ID", "NAME", "KIND", "BEGINS WITH", "CREATED", "REVOKED"}}
 		for i := range list {
 			k := &list[i]
-			views[i] = viewAPIKey(k, "")
-			rows = append(rows, []string{k.ID.String(), k.Name, k.Kind, k.Prefix, moment(k.CreatedAt), moment(k.RevokedAt)})
+			rows = append(rows, []string{k.ID, k.Name, k.Kind, k.Prefix, moment(k.CreatedAt), moment(k.RevokedAt)})
 		}
 		if c.Output == "json" {
-			return writeJSON(a.stdout, views)
+			return writeJSON(a.stdout, list)
 		}
 		return table(a.stdout, rows)
 	})
@@ -85,7 +64,8 @@ func (c *apiKeysListCmd) Run(a *app) error {
 
 type apiKeysRevokeCmd struct {
 	commonFlags
-	ID string `arg:"" help:"Id of the key, as 'cardea api-keys list' shows it."`
+	ID     string `arg:"" help:"Id of the key, as 'cardea api-keys list' shows it."`
+	Reason string `help:"Why, for the audit log." placeholder:"TEXT"`
 }
 
 // Run revokes a key; again changes nothing.
@@ -94,10 +74,10 @@ func (c *apiKeysRevokeCmd) Run(a *app) error {
 	if err != nil {
 		return usageError{fmt.Sprintf("%q is not the id of a key: see `cardea api-keys list`", c.ID)}
 	}
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		err := srv.APIKeys().Revoke(ctx, id)
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		err := api.APIKeys.Revoke(ctx, id.String(), reasonOr(c.Reason, "api-keys revoke"))
 		switch {
-		case errors.Is(err, auth.ErrNotFound):
+		case code(err, admin.CodeNotFound):
 			return fmt.Errorf("there is no key %s: see `cardea api-keys list`", id)
 		case err != nil:
 			return err

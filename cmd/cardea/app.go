@@ -29,6 +29,7 @@ func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n
 // commonFlags are the settings that every command reads.
 type commonFlags struct {
 	Data      *string `help:"Folder of 'cardea dev' (CARDEA_DATA)." placeholder:"FOLDER"`
+	Preset    *string `help:"Bundle of settings for one kind of application: a name, or the path of a YAML file (CARDEA_PRESET)." placeholder:"PRESET"`
 	LogLevel  *string `help:"Least level that is logged (CARDEA_LOG_LEVEL)." placeholder:"LEVEL"`
 	LogFormat *string `help:"json or text (CARDEA_LOG_FORMAT)." placeholder:"FORMAT"`
 }
@@ -40,7 +41,7 @@ type listenFlags struct {
 }
 
 func (f *commonFlags) flags() map[string]string {
-	return given(map[string]*string{"data": f.Data, "log-level": f.LogLevel, "log-format": f.LogFormat})
+	return given(map[string]*string{"data": f.Data, "preset": f.Preset, "log-level": f.LogLevel, "log-format": f.LogFormat})
 }
 
 func (f *listenFlags) flags() map[string]string {
@@ -68,7 +69,7 @@ func merge(all ...map[string]string) map[string]string {
 }
 
 func (a *app) load(dev bool, flags map[string]string) (config.Config, config.Report, error) {
-	return config.Load(config.Sources{Env: a.env, Dev: dev, Flags: flags})
+	return config.Load(config.Sources{Env: withoutRemote(a.env), Dev: dev, Flags: flags})
 }
 
 // isDev says which configuration a command beside the server means: that of `cardea dev`
@@ -88,17 +89,25 @@ func isSet(r *config.Report, name string) bool {
 }
 
 // loadBeside loads the configuration of a command that works beside the server, or
-// without one. It finds a development server that chose its own port.
+// without one. It finds a development server that chose its own port, and takes its preset.
 func (a *app) loadBeside(flags map[string]string) (config.Config, error) {
 	dev := a.isDev(flags)
 	cfg, r, err := a.load(dev, flags)
 	if err != nil {
 		return cfg, err
 	}
-	if state, ok := readState(cfg.DataDir); dev && ok && !isSet(&r, "CARDEA_PUBLIC_URL") && state.running(a.ctx) {
-		return a.reload(true, flags, state.Listen)
+	state, ok := readState(cfg.DataDir)
+	if !dev || !ok || !state.running(a.ctx) {
+		return cfg, nil
 	}
-	return cfg, nil
+	if state.Preset != "" && !isSet(&r, "CARDEA_PRESET") {
+		flags = merge(flags, map[string]string{"preset": state.Preset})
+	}
+	if isSet(&r, "CARDEA_PUBLIC_URL") {
+		cfg, _, err = a.load(true, flags)
+		return cfg, err
+	}
+	return a.reload(true, flags, state.Listen)
 }
 
 // reload loads the configuration again once the real address is known.

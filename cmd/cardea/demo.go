@@ -65,7 +65,7 @@ func ensureDemo(ctx context.Context, srv *server.Server, cfg config.Config) ([]d
 	}
 	known := map[string]bool{}
 	for _, d := range list {
-		if _, err := findUser(ctx, srv.Admin(), d.Email); err == nil {
+		if _, err := lookUp(ctx, srv.Admin(), d.Email); err == nil {
 			known[d.Email] = true
 		}
 	}
@@ -91,7 +91,7 @@ func putDemo(ctx context.Context, admin *flow.Admin, d *demoAccount) error {
 	if auth.CodeOf(err) != auth.CodeEmailExists {
 		return err
 	}
-	u, err := findUser(ctx, admin, d.Email)
+	u, err := lookUp(ctx, admin, d.Email)
 	if err != nil {
 		return err
 	}

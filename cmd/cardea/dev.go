@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cardea-auth/cardea/internal/config"
 	"github.com/cardea-auth/cardea/internal/server"
@@ -62,7 +64,12 @@ func (c *devCmd) prepare(a *app, srv *server.Server, cfg config.Config, r *confi
 	if err != nil {
 		return err
 	}
-	state := serverState{PID: os.Getpid(), Listen: ln.Addr().String(), PublicURL: cfg.PublicURL, AuthURL: cfg.AuthURL()}
+	state := serverState{PID: os.Getpid(), Listen: ln.Addr().String(), PublicURL: cfg.PublicURL, AuthURL: cfg.AuthURL(), Preset: cfg.Preset}
+	if strings.ContainsAny(cfg.Preset, `/\.`) {
+		if state.Preset, err = filepath.Abs(cfg.Preset); err != nil {
+			return fmt.Errorf("preset: %w", err)
+		}
+	}
 	if err := writePrivate(statePath(cfg.DataDir), state); err != nil {
 		return err
 	}

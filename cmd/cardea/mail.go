@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/cardea-auth/cardea/admin"
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/notify"
 	"github.com/cardea-auth/cardea/internal/server"
@@ -96,42 +96,31 @@ func (c *mailPreviewCmd) writeAll(a *app, templates *notify.Templates) error {
 	return nil
 }
 
-// deadView is a message that was given up. What it says is sealed and not shown.
-type deadView struct {
-	ID        auth.ID    `json:"id"`
-	Channel   string     `json:"channel"`
-	Kind      string     `json:"kind"`
-	Attempts  int        `json:"attempts"`
-	LastError string     `json:"last_error"`
-	CreatedAt *time.Time `json:"created_at,omitempty"`
-	DeadAt    *time.Time `json:"dead_at,omitempty"`
-}
-
 type mailDeadCmd struct {
 	commonFlags
-	Limit  int    `help:"How many, newest first." default:"50"`
+	Limit  int    `help:"How many, newest first, 1 to 1000." default:"50"`
 	Output string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
 }
 
 // Run lists dead messages.
 func (c *mailDeadCmd) Run(a *app) error {
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		messages, err := srv.DeadMessages(ctx, c.Limit)
+	if c.Limit < 1 || c.Limit > maxDead {
+		return usageError{fmt.Sprintf("--limit must be from 1 to %d", maxDead)}
+	}
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		messages, err := api.Messages.Dead(ctx, c.Limit)
 		if err != nil {
 			return err
 		}
-		views := make([]deadView, len(messages))
-		for i, m := range messages {
-			views[i] = deadView{m.ID, m.Channel, m.Kind, m.Attempts, m.LastError, timestamp(m.CreatedAt), timestamp(m.DeadAt)}
-		}
 		if c.Output == "json" {
-			return writeJSON(a.stdout, views)
+			return writeJSON(a.stdout, messages)
 		}
-		if len(views) == 0 {
+		if len(messages) == 0 {
 			a.say("No message was given up.")
 		}
-		for _, v := range views {
-			_, err := fmt.Fprintf(a.stdout, "%s  %-8s %-18s %2d tries  %s\n", v.ID, printable(v.Channel), printable(v.Kind), v.Attempts, printable(v.LastError))
+		for i := range messages {
+			m := &messages[i]
+			_, err := fmt.Fprintf(a.stdout, "%s  %-8s %-18s %2d tries  %s\n", m.ID, printable(m.Channel), printable(m.Kind), m.Attempts, printable(m.LastError))
 			if err != nil {
 				return err
 			}
@@ -139,6 +128,9 @@ func (c *mailDeadCmd) Run(a *app) error {
 		return nil
 	})
 }
+
+// maxDead is the longest list of messages that were given up.
+const maxDead = 1000
 
 type mailRetryCmd struct {
 	commonFlags
@@ -152,36 +144,45 @@ func (c *mailRetryCmd) Run(a *app) error {
 	if c.All == (len(c.IDs) > 0) {
 		return usageError{"name messages, or say --all"}
 	}
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		ids, err := c.ids(ctx, srv)
-		if err != nil {
-			return err
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		if !c.All {
+			return c.retry(ctx, a, api, c.IDs)
 		}
-		for _, id := range ids {
-			if err := srv.RetryMessage(ctx, id); err != nil {
-				return fmt.Errorf("message %s: %w", id, err)
+		n := 0
+		for { // those that are put back are not in the list any more
+			messages, err := api.Messages.Dead(ctx, maxDead)
+			if err != nil {
+				return err
+			}
+			if len(messages) == 0 {
+				a.say("%d messages are in the queue again.", n)
+				return nil
+			}
+			for i := range messages {
+				if err := api.Messages.Retry(ctx, messages[i].ID); err != nil && !code(err, admin.CodeNotFound) {
+					return err
+				}
+				n++
 			}
 		}
-		a.say("%d messages are in the queue again.", len(ids))
-		return nil
 	})
 }
 
-func (c *mailRetryCmd) ids(ctx context.Context, srv *server.Server) ([]auth.ID, error) {
-	var ids []auth.ID
-	for _, text := range c.IDs {
-		id, err := auth.ParseID(text)
-		if err != nil {
-			return nil, usageError{fmt.Sprintf("%q is no id of a message", printable(text))}
+func (c *mailRetryCmd) retry(ctx context.Context, a *app, api *admin.Client, ids []string) error {
+	for _, text := range ids {
+		if _, err := auth.ParseID(text); err != nil {
+			return usageError{fmt.Sprintf("%q is no id of a message", printable(text))}
 		}
-		ids = append(ids, id)
 	}
-	if !c.All {
-		return ids, nil
+	for _, id := range ids {
+		err := api.Messages.Retry(ctx, id)
+		if code(err, admin.CodeNotFound) {
+			return fmt.Errorf("there is no message %s that was given up: see `cardea mail dead`", id)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	messages, err := srv.DeadMessages(ctx, 100_000)
-	for _, m := range messages {
-		ids = append(ids, m.ID)
-	}
-	return ids, err
+	a.say("%d messages are in the queue again.", len(ids))
+	return nil
 }

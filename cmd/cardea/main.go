@@ -5,8 +5,11 @@
 //	cardea migrate    bring the database's schema up to date
 //	cardea status     addresses and keys, also as shell assignments (-o env)
 //	cardea doctor     what is set, from where, and what is wrong
-//	cardea users, keys, api-keys
+//	cardea users, tenants, roles, keys, api-keys
 //	cardea mail       look at messages, and send those again that were given up
+//
+// The commands of operators work on the configured database, or, with CARDEA_ADMIN_URL and
+// CARDEA_ADMIN_KEY, on a running server through its API; both ways are package admin.
 //
 // Data goes to standard output, messages go to standard error. The exit code is 0 when
 // everything went well, 1 for a failure, and 2 for a wrong command line or configuration.
@@ -24,6 +27,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/cardea-auth/cardea/admin"
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/config"
 )
@@ -51,6 +55,8 @@ type cli struct {
 	Status  statusCmd  `cmd:"" help:"Print addresses and API keys."`
 	Doctor  doctorCmd  `cmd:"" help:"Explain the configuration and check the database."`
 	Users   usersCmd   `cmd:"" help:"Manage accounts."`
+	Tenants tenantsCmd `cmd:"" help:"Manage tenants and their members."`
+	Roles   rolesCmd   `cmd:"" help:"Look at the role catalogue, and ask it."`
 	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign tokens."`
 	APIKeys apiKeysCmd `cmd:"" name:"api-keys" help:"Manage API keys (sb_publishable_..., sb_secret_...)."`
 	Mail    mailCmd    `cmd:"" help:"Look at messages, and at those that could not be sent."`
@@ -101,7 +107,10 @@ func (a *app) report(err error) int {
 // explain gives the sentence for people where an error has one.
 func explain(err error) error {
 	var e *auth.Error
+	var refused *admin.Error
 	switch {
+	case errors.As(err, &refused):
+		return explainAdmin(refused)
 	case errors.As(err, &e) && e.Message != "":
 		return errors.New(e.Message)
 	case errors.As(err, &e) && e.Cause == nil:

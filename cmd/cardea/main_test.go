@@ -96,7 +96,7 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	processes := ts.BackgroundCmds()
 	poll(ts, "the server at "+args[0], func() bool {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+args[0]+"/auth/v1/health", nil)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+args[0]+"/healthz", nil)
 		ts.Check(err)
 		res, err := http.DefaultClient.Do(req)
 		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK

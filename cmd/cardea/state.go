@@ -17,6 +17,7 @@ type serverState struct {
 	Listen    string `json:"listen"` // the real address, also when port 0 was asked for
 	PublicURL string `json:"public_url"`
 	AuthURL   string `json:"auth_url"`
+	Preset    string `json:"preset,omitempty"` // for commands beside the server; a file by its whole path
 }
 
 func statePath(dataDir string) string { return filepath.Join(dataDir, "server.json") }

@@ -10,104 +10,72 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardea-auth/cardea/admin"
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
-	"github.com/cardea-auth/cardea/internal/server"
 )
 
 type usersCmd struct {
-	Create usersCreateCmd `cmd:"" help:"Make an account."`
-	List   usersListCmd   `cmd:"" help:"List accounts."`
-	Get    usersGetCmd    `cmd:"" help:"Show one account."`
-	Ban    usersBanCmd    `cmd:"" help:"Ban an account: it can neither sign in nor refresh."`
-	Unban  usersUnbanCmd  `cmd:"" help:"Lift a ban."`
-	Delete usersDeleteCmd `cmd:"" help:"Delete an account and everything that belongs to it."`
+	Create     usersCreateCmd     `cmd:"" help:"Make an account."`
+	List       usersListCmd       `cmd:"" help:"List accounts."`
+	Get        usersGetCmd        `cmd:"" help:"Show one account."`
+	Ban        usersBanCmd        `cmd:"" help:"Ban an account: it can neither sign in nor refresh."`
+	Unban      usersUnbanCmd      `cmd:"" help:"Lift a ban."`
+	Activate   usersActivateCmd   `cmd:"" help:"Switch an account on again."`
+	Deactivate usersDeactivateCmd `cmd:"" help:"Switch an account off: it sees itself and nothing else."`
+	Roles      usersRolesCmd      `cmd:"" help:"Show or change the roles of an account."`
+	Sessions   usersSessionsCmd   `cmd:"" help:"Show or end the sign-ins of an account."`
+	Delete     usersDeleteCmd     `cmd:"" help:"Delete an account and everything that belongs to it."`
 }
-
-// forever is the ban that GoTrue's own tools use for "no end".
-const forever = 100 * 365 * 24 * time.Hour
 
 // meta says in the audit log that the change came from the command line.
 func meta() auth.Meta { return auth.Meta{UserAgent: "cardea " + versionOf().Version} }
 
-// userView is an account as operators see it, without the password hash.
-type userView struct {
-	ID               auth.ID         `json:"id"`
-	Email            string          `json:"email,omitempty"`
-	Phone            string          `json:"phone,omitempty"`
-	Aud              string          `json:"aud"`
-	Role             string          `json:"role"`
-	EmailConfirmedAt *time.Time      `json:"email_confirmed_at,omitempty"`
-	PhoneConfirmedAt *time.Time      `json:"phone_confirmed_at,omitempty"`
-	LastSignInAt     *time.Time      `json:"last_sign_in_at,omitempty"`
-	BannedUntil      *time.Time      `json:"banned_until,omitempty"`
-	IsAnonymous      bool            `json:"is_anonymous"`
-	AppMetadata      json.RawMessage `json:"app_metadata,omitempty"`
-	UserMetadata     json.RawMessage `json:"user_metadata,omitempty"`
-	CreatedAt        *time.Time      `json:"created_at,omitempty"`
-	UpdatedAt        *time.Time      `json:"updated_at,omitempty"`
-}
-
-func viewUser(u *auth.User) userView {
-	return userView{
-		ID: u.ID, Email: u.Email, Phone: u.Phone, Aud: u.Aud, Role: u.Role,
-		EmailConfirmedAt: timestamp(u.EmailConfirmedAt), PhoneConfirmedAt: timestamp(u.PhoneConfirmedAt),
-		LastSignInAt: timestamp(u.LastSignInAt), BannedUntil: timestamp(u.BannedUntil), IsAnonymous: u.IsAnonymous,
-		AppMetadata: u.AppMetadata, UserMetadata: u.UserMetadata,
-		CreatedAt: timestamp(u.CreatedAt), UpdatedAt: timestamp(u.UpdatedAt),
-	}
-}
-
 // showUser prints one account.
-func (a *app) showUser(u *auth.User, form string) error {
+func (a *app) showUser(u *admin.User, form string) error {
 	if form == "json" {
-		return writeJSON(a.stdout, viewUser(u))
+		return writeJSON(a.stdout, u)
 	}
-	return userTable(a.stdout, []auth.User{*u})
+	return userTable(a.stdout, []admin.User{*u})
 }
 
-func userTable(w io.Writer, users []auth.User) error {
-	rows := [][]string{{"ID", "E-MAIL", "PHONE", "CREATED", "LAST SIGN-IN", "BANNED UNTIL"}}
+func userTable(w io.Writer, users []admin.User) error {
+	rows := [][]string{{"ID", "E-MAIL", "PHONE", "ROLES", "CREATED", "LAST SIGN-IN", "BANNED UNTIL"}}
 	for i := range users {
 		u := &users[i]
-		rows = append(rows, []string{u.ID.String(), u.Email, u.Phone, moment(u.CreatedAt), moment(u.LastSignInAt), moment(u.BannedUntil)})
+		rows = append(rows, []string{
+			u.ID, u.Email, u.Phone, strings.Join(u.Roles, " "), moment(u.CreatedAt), moment(u.LastSignInAt), moment(u.BannedUntil),
+		})
 	}
 	return table(w, rows)
 }
 
 // findUser finds an account by id or by e-mail address. An address that several kinds of
 // account share is not guessed at.
-func findUser(ctx context.Context, admin *flow.Admin, name string) (auth.User, error) {
+func findUser(ctx context.Context, c *admin.Client, name string) (admin.User, error) {
 	if id, err := auth.ParseID(name); err == nil {
-		return admin.Get(ctx, id)
+		return c.Users.Get(ctx, id.String())
 	}
 	email, err := auth.NormalizeEmail(name)
 	if err != nil {
-		return auth.User{}, usageError{fmt.Sprintf("%q is neither an id nor an e-mail address", name)}
+		return admin.User{}, usageError{fmt.Sprintf("%q is neither an id nor an e-mail address", name)}
 	}
-	const perPage = 100
-	var found []auth.User
-	for page := 1; ; page++ {
-		list, err := admin.List(ctx, auth.UserQuery{Filter: email, SortBy: "created_at", Page: page, PerPage: perPage})
+	var found []admin.User
+	for u, err := range c.Users.All(ctx, admin.UserQuery{Text: email, Limit: 100}) {
 		if err != nil {
-			return auth.User{}, err
+			return admin.User{}, err
 		}
-		for i := range list.Users {
-			if list.Users[i].Email == email {
-				found = append(found, list.Users[i])
-			}
-		}
-		if len(list.Users) < perPage {
-			break
+		if u.Email == email {
+			found = append(found, u)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return auth.User{}, auth.E(auth.CodeUserNotFound, "there is no account with the e-mail address "+email)
+		return admin.User{}, auth.E(auth.CodeUserNotFound, "there is no account with the e-mail address "+email)
 	case 1:
 		return found[0], nil
 	}
-	return auth.User{}, fmt.Errorf("%d accounts have the e-mail address %s: name one by its id (`cardea users list --filter %s`)", len(found), email, email)
+	return admin.User{}, fmt.Errorf("%d accounts have the e-mail address %s: name one by its id (`cardea users list --filter %s`)", len(found), email, email)
 }
 
 type usersCreateCmd struct {
@@ -116,7 +84,7 @@ type usersCreateCmd struct {
 	Phone         string `help:"Phone number."`
 	PasswordStdin bool   `help:"Read the password from the first line of standard input. (On the command line everybody on the machine could see it.)"`
 	Confirm       bool   `help:"Take address and number as proved." negatable:"" default:"true"`
-	Role          string `help:"Database role."`
+	DatabaseRole  string `help:"Database role. Roles of the application: 'cardea users roles'." name:"database-role" placeholder:"ROLE"`
 	UserMetadata  string `help:"JSON object that the user may change." placeholder:"JSON"`
 	AppMetadata   string `help:"JSON object that only operators may change." placeholder:"JSON"`
 	Output        string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
@@ -127,8 +95,8 @@ func (c *usersCreateCmd) Run(a *app) error {
 	if c.Email == "" && c.Phone == "" {
 		return usageError{"give --email or --phone"}
 	}
-	in := flow.NewUser{
-		Role: c.Role, Email: c.Email, Phone: c.Phone,
+	in := admin.NewUser{
+		DatabaseRole: c.DatabaseRole, Email: c.Email, Phone: c.Phone,
 		EmailConfirm: c.Confirm && c.Email != "", PhoneConfirm: c.Confirm && c.Phone != "",
 	}
 	var err error
@@ -143,8 +111,8 @@ func (c *usersCreateCmd) Run(a *app) error {
 			return err
 		}
 	}
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		u, err := srv.Admin().Create(ctx, in, meta())
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		u, err := api.Users.Create(ctx, in)
 		if err != nil {
 			return err
 		}
@@ -169,7 +137,7 @@ func readPassword(r io.Reader) (string, error) {
 	return line, nil
 }
 
-func jsonObject(flag, text string) (map[string]json.RawMessage, error) {
+func jsonObject(flag, text string) (map[string]any, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -177,37 +145,60 @@ func jsonObject(flag, text string) (map[string]json.RawMessage, error) {
 	if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil || !auth.CleanJSON(json.RawMessage(text)) {
 		return nil, usageError{flag + ": not a JSON object"}
 	}
-	return object, nil
+	out := make(map[string]any, len(object))
+	for name, value := range object { // as it was written: numbers too
+		out[name] = value
+	}
+	return out, nil
 }
 
 type usersListCmd struct {
 	commonFlags
-	Filter  string `help:"Part of e-mail address, phone number or name."`
-	Page    int    `help:"Page, from 1." default:"1"`
-	PerPage int    `help:"Accounts on a page, 1 to 1000." default:"50"`
-	Output  string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
+	Filter string `help:"Part of e-mail address, phone number or name."`
+	Role   string `help:"With this role in the application, or in --tenant."`
+	Tenant string `help:"Members of this tenant: id or slug."`
+	Active *bool  `help:"Only accounts that are on, or with --no-active off." negatable:""`
+	After  string `help:"Id of the last account of the page before." placeholder:"ID"`
+	Limit  int    `help:"Accounts on a page, 1 to 100." default:"50"`
+	Output string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
 }
 
-// Run lists one page, newest first.
+// Run lists one page in the order of their making.
 func (c *usersListCmd) Run(a *app) error {
-	if c.Page < 1 || c.PerPage < 1 || c.PerPage > 1000 {
-		return usageError{"--page must be at least 1, --per-page from 1 to 1000"}
+	if c.Limit < 1 || c.Limit > 100 {
+		return usageError{"--limit must be from 1 to 100"}
 	}
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		page, err := srv.Admin().List(ctx, auth.UserQuery{Filter: c.Filter, SortBy: "created_at", Desc: true, Page: c.Page, PerPage: c.PerPage})
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		q := admin.UserQuery{Text: c.Filter, Role: c.Role, Active: c.Active, After: c.After, Limit: c.Limit}
+		if c.Tenant != "" {
+			t, err := api.Tenants.Get(ctx, c.Tenant)
+			if err != nil {
+				return err
+			}
+			q.TenantID = t.ID
+		}
+		page, err := api.Users.List(ctx, q)
 		if err != nil {
 			return err
 		}
-		a.say("%d of %d accounts.", len(page.Users), page.Total)
-		if c.Output == "pretty" {
-			return userTable(a.stdout, page.Users)
+		a.sayPage(len(page.Users), "account", page.Next)
+		if c.Output == "json" {
+			return writeJSON(a.stdout, page.Users)
 		}
-		views := make([]userView, len(page.Users))
-		for i := range page.Users {
-			views[i] = viewUser(&page.Users[i])
-		}
-		return writeJSON(a.stdout, views)
+		return userTable(a.stdout, page.Users)
 	})
+}
+
+// sayPage says how much was listed, and how to go on.
+func (a *app) sayPage(n int, what, next string) {
+	if n != 1 {
+		what += "s"
+	}
+	if next == "" {
+		a.say("%d %s.", n, what)
+		return
+	}
+	a.say("%d %s; the next page: --after %s", n, what, next)
 }
 
 // oneUser is what commands on one account share.
@@ -217,13 +208,13 @@ type oneUser struct {
 }
 
 // withUser finds the account and works on it.
-func (c *oneUser) withUser(a *app, work func(ctx context.Context, admin *flow.Admin, u auth.User) error) error {
-	return a.withServer(c.flags(), func(ctx context.Context, srv *server.Server) error {
-		u, err := findUser(ctx, srv.Admin(), c.User)
+func (c *oneUser) withUser(a *app, work func(ctx context.Context, api *admin.Client, u admin.User) error) error {
+	return a.withAdmin(c.flags(), func(ctx context.Context, api *admin.Client) error {
+		u, err := findUser(ctx, api, c.User)
 		if err != nil {
 			return err
 		}
-		return work(ctx, srv.Admin(), u)
+		return work(ctx, api, u)
 	})
 }
 
@@ -234,12 +225,19 @@ type usersGetCmd struct {
 
 // Run shows the account.
 func (c *usersGetCmd) Run(a *app) error {
-	return c.withUser(a, func(_ context.Context, _ *flow.Admin, u auth.User) error { return a.showUser(&u, c.Output) })
+	return c.withUser(a, func(ctx context.Context, api *admin.Client, u admin.User) error {
+		u, err := api.Users.Get(ctx, u.ID) // the list leaves identities and factors out
+		if err != nil {
+			return err
+		}
+		return a.showUser(&u, c.Output)
+	})
 }
 
 type usersBanCmd struct {
 	oneUser
-	For time.Duration `help:"How long, such as 24h. Without it: until the ban is lifted." placeholder:"DURATION"`
+	For    time.Duration `help:"How long, such as 24h. Without it: until the ban is lifted." placeholder:"DURATION"`
+	Reason string        `help:"Why, for the audit log." placeholder:"TEXT"`
 }
 
 // Run bans the account.
@@ -247,11 +245,8 @@ func (c *usersBanCmd) Run(a *app) error {
 	if c.For < 0 {
 		return usageError{"--for can't be negative: lift a ban with `cardea users unban`"}
 	}
-	if c.For == 0 {
-		c.For = forever
-	}
-	return c.withUser(a, func(ctx context.Context, admin *flow.Admin, u auth.User) error {
-		u, err := admin.Update(ctx, u.ID, flow.UserChange{BanFor: &c.For}, meta())
+	return c.withUser(a, func(ctx context.Context, api *admin.Client, u admin.User) error {
+		u, err := api.Users.Ban(ctx, u.ID, c.For, reasonOr(c.Reason, "users ban"))
 		if err != nil {
 			return err
 		}
@@ -262,13 +257,13 @@ func (c *usersBanCmd) Run(a *app) error {
 
 type usersUnbanCmd struct {
 	oneUser
+	Reason string `help:"Why, for the audit log." placeholder:"TEXT"`
 }
 
 // Run lifts the ban.
 func (c *usersUnbanCmd) Run(a *app) error {
-	return c.withUser(a, func(ctx context.Context, admin *flow.Admin, u auth.User) error {
-		var none time.Duration
-		if _, err := admin.Update(ctx, u.ID, flow.UserChange{BanFor: &none}, meta()); err != nil {
+	return c.withUser(a, func(ctx context.Context, api *admin.Client, u admin.User) error {
+		if _, err := api.Users.Unban(ctx, u.ID, reasonOr(c.Reason, "users unban")); err != nil {
 			return err
 		}
 		a.say("%s is not banned any more.", u.ID)
@@ -278,16 +273,31 @@ func (c *usersUnbanCmd) Run(a *app) error {
 
 type usersDeleteCmd struct {
 	oneUser
-	Soft bool `help:"Keep the row, so that foreign keys still hold, but nothing that tells who it was."`
+	Soft   bool   `help:"Keep the row, so that foreign keys still hold, but nothing that tells who it was."`
+	Reason string `help:"Why, for the audit log." placeholder:"TEXT"`
 }
 
 // Run deletes the account.
 func (c *usersDeleteCmd) Run(a *app) error {
-	return c.withUser(a, func(ctx context.Context, admin *flow.Admin, u auth.User) error {
-		if err := admin.Delete(ctx, u.ID, c.Soft, meta()); err != nil {
+	return c.withUser(a, func(ctx context.Context, api *admin.Client, u admin.User) error {
+		if err := api.Users.Delete(ctx, u.ID, c.Soft, reasonOr(c.Reason, "users delete")); err != nil {
 			return err
 		}
 		a.say("%s is deleted.", u.ID)
 		return nil
 	})
+}
+
+// lookUp finds an account without the API, for what `cardea dev` prepares.
+func lookUp(ctx context.Context, flows *flow.Admin, email string) (auth.User, error) {
+	page, err := flows.List(ctx, auth.UserQuery{Filter: email, SortBy: "created_at", Page: 1, PerPage: 100})
+	if err != nil {
+		return auth.User{}, err
+	}
+	for i := range page.Users {
+		if page.Users[i].Email == email {
+			return page.Users[i], nil
+		}
+	}
+	return auth.User{}, auth.E(auth.CodeUserNotFound, "there is no account with the e-mail address "+email)
 }

@@ -8,6 +8,8 @@ type Meta struct {
 	UserAgent string // as sent, cut to 512 bytes
 	Captcha   string // what a page's widget gave, "" for none
 	Operator  bool   // the request carries an operator's credential: it is no anonymous program's
+	APIKey    string // the first characters of the operator's opaque key, "" for none: for the audit log
+	Reason    string // why the operator does it, "" if he doesn't say: for the audit log
 }
 
 // Caller is who makes an authenticated request. It comes from a verified token.

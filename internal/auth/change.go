@@ -46,6 +46,9 @@ type NewAccount struct {
 	Tokens    []OneTime
 	FlowState *FlowState
 	Messages  []Message
+
+	Memberships []Membership  // of User; ErrNotFound when a tenant does not exist
+	Profile     *ProfilePatch // nil makes none; its Audit is written too
 }
 
 // SessionStart is everything that one successful proof writes, in one statement.
@@ -98,7 +101,7 @@ const (
 	Reused
 	// Expired: the session's own limits have passed. Nothing was changed.
 	Expired
-	// Banned: the account is banned. Nothing was changed.
+	// Banned: the account is banned or switched off. Nothing was changed.
 	Banned
 )
 
@@ -113,6 +116,12 @@ type RotationResult struct {
 type UserSession struct {
 	User    User
 	Session bool // the session id asked for exists and belongs to User
+	// Inactive is true when the profile says so.
+	Inactive bool
+	// TenantID and TenantRole are those of the session, as in [Session]: what a token says of
+	// them may be older.
+	TenantID   ID
+	TenantRole string
 }
 
 // Revocation says which sessions end together with a change.
@@ -163,6 +172,9 @@ type UserPatch struct {
 	// belong to the user, else ErrNotFound and nothing is changed. It stops a token whose
 	// session has just been revoked from taking the account back.
 	RequireSession ID
+	// RequireUpdatedAt, when set, does the same for updated_at: whoever has read a list of
+	// roles and writes another one must not undo what somebody else wrote in between.
+	RequireUpdatedAt time.Time
 
 	Audit    []AuditEntry
 	Messages []Message // notices to the owner

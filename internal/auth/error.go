@@ -88,6 +88,19 @@ const (
 	CodeRefreshReused    Code = "refresh_reused"    // copied token: the session has been ended
 	CodeRefreshExpired   Code = "refresh_expired"   // the session's own limits have passed
 
+	CodeForbidden        Code = "forbidden"          // the caller lacks the right; Message may say which
+	CodeRoleNotAllowed   Code = "role_not_allowed"   // nobody may give himself this role
+	CodeUserInactive     Code = "user_inactive"      // only after authentication: the account is switched off
+	CodeTenantNotFound   Code = "tenant_not_found"   // no such tenant
+	CodeTenantDenied     Code = "tenant_denied"      // no open membership in an active tenant
+	CodeSlugExists       Code = "slug_exists"        // another tenant has the slug
+	CodeMemberExists     Code = "member_exists"      // has a membership already
+	CodeMemberNotFound   Code = "member_not_found"   // has no membership
+	CodeLastOwner        Code = "last_owner"         // the tenant would be left without an owner
+	CodeRelationExists   Code = "relation_exists"    // the same relation holds already
+	CodeRelationNotFound Code = "relation_not_found" // no such relation that holds
+	CodeSessionUnknown   Code = "session_unknown"    // the caller has no such session
+
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
 	CodeHookAnswerTooLarge    Code = "hook_payload_over_size_limit"
@@ -114,6 +127,8 @@ func Codes() []Code {
 		CodeMailTooSoon, CodeSMSTooSoon, CodeMailLimit, CodeSMSLimit, CodeFlowNotFound, CodeFlowExpired, CodeBadVerifier,
 		CodeReauthInvalid, CodeReauthNoEmail, CodeReauthNoPhone,
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
+		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
+		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed,
 	}
@@ -171,6 +186,8 @@ var (
 	ErrPhoneTaken = errors.New("auth: phone number is taken")
 	// ErrIDTaken: the chosen id, or an identity's (provider, provider id), exists already.
 	ErrIDTaken = errors.New("auth: id is taken")
+	// ErrSlugTaken: another tenant has this slug.
+	ErrSlugTaken = errors.New("auth: slug is taken")
 	// ErrTooSoon: the last message of this kind was sent too short a time ago.
 	ErrTooSoon = errors.New("auth: too soon after the last message")
 	// ErrConflict: somebody else made this change first; read again and decide.

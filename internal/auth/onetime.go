@@ -119,6 +119,11 @@ type Redeem struct {
 	// typed code, a link token sent by POST): then Session is started in any case.
 	AuthCodeHash string
 	Audit        AuditEntry // written with RedeemDone; actor filled in by the store
+	// PasswordHash, when not empty, becomes the password with RedeemDone, and every session of
+	// the account ends: whoever has forgotten it may have lost it to somebody else. TellPassword
+	// then gives the notices to the owner; nil: nobody is told.
+	PasswordHash string
+	TellPassword func(u *User) ([]Message, error)
 	// Tell gives the notices to the owner when another address takes the place of a proved one;
 	// u is the account as it was. They are written in the same step. Nil: nobody is told.
 	Tell func(u *User, provider, replacement string) ([]Message, error)

@@ -27,7 +27,7 @@ type RedeemPlan struct {
 
 	// The rest is for RedeemDone only.
 	Patch            UserPatch
-	DropFactors      bool
+	DropFactors      bool // and the profile
 	ClearEmailChange bool
 	ClearPhoneChange bool
 	Replaced         string   // address that another one takes the place of
@@ -74,7 +74,10 @@ func (r *Redeem) Plan(f *FoundToken) (RedeemPlan, error) {
 		s := *r.Session
 		s.UserID, p.Session = u.ID, &s
 	}
-	return p, p.prove(t, u, r)
+	if err := p.prove(t, u, r); err != nil {
+		return p, err
+	}
+	return p, p.replacePassword(u, r)
 }
 
 // provider is the identity that a token of this purpose proves; "" for none.
@@ -143,6 +146,23 @@ func (p *RedeemPlan) prove(t *OneTime, u *User, r *Redeem) error {
 	return p.adopt(t.ID, u, address)
 }
 
+// replacePassword puts the new password of the request into the plan.
+func (p *RedeemPlan) replacePassword(u *User, r *Redeem) error {
+	if r.PasswordHash == "" {
+		return nil
+	}
+	p.Patch.PasswordHash, p.Patch.Revoke = &r.PasswordHash, RevokeAll
+	if r.TellPassword == nil {
+		return nil
+	}
+	messages, err := r.TellPassword(u)
+	if err != nil {
+		return fmt.Errorf("auth: notices: %w", err)
+	}
+	p.Patch.Messages = append(p.Patch.Messages, messages...)
+	return nil
+}
+
 // own reports whether what is on an account that nobody has proved yet was put there by the
 // step that this token completes: the sign-up, or the invitation that made the account.
 func (p Purpose) own(u *User) bool {
@@ -164,7 +184,12 @@ func (p *RedeemPlan) drop(u *User) {
 	p.Patch.PasswordHash = &none
 	p.Patch.Revoke = RevokeAll
 	p.DropFactors, p.ClearEmailChange, p.ClearPhoneChange = true, true, true
-	var old map[string]json.RawMessage
+	// A role that a stranger has asked for must not be approved for the owner. Those that the
+	// account has were nobody's to take, or an operator's to give.
+	var app, old map[string]json.RawMessage
+	if json.Unmarshal(u.AppMetadata, &app) == nil && app["pending_roles"] != nil {
+		p.Patch.AppMetadata.Delete = []string{"pending_roles"}
+	}
 	if json.Unmarshal(u.UserMetadata, &old) == nil { // what is no object is replaced as a whole
 		for name := range old {
 			p.Patch.UserMetadata.Delete = append(p.Patch.UserMetadata.Delete, name)

@@ -154,6 +154,13 @@ type Session struct {
 	// between are orphans, and an orphan that shows up means the token was copied.
 	Counter int64
 	Parent  int64
+
+	Name string // given by the owner, "" for none
+	// TenantID is the active tenant and TenantRole the owner's role in it. They are zero when
+	// there is none, and also when the membership opens nothing (any more): stores look it up
+	// whenever they give a session that tokens are made for.
+	TenantID   ID
+	TenantRole string
 }
 
 // NewSession is the session that a first proof begins: its first refresh token has

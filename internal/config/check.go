@@ -25,6 +25,9 @@ func (l *loader) check() {
 		l.warn(l.sourceName("CARDEA_EMAIL_AUTOCONFIRM"), "anyone can sign up with anyone's e-mail address",
 			"remove it unless addresses are proved elsewhere")
 	}
+	if l.cfg.People.Verification == "none" && l.registers() {
+		l.warn(l.sourceName(nameVerification), "anyone can register with anyone's e-mail address or phone number", "use before_login unless clients expect tokens at once")
+	}
 	if l.cfg.Password.Algorithm == "bcrypt" && l.cfg.Password.BcryptCost < 10 {
 		l.warn(l.sourceName("CARDEA_PASSWORD_BCRYPT_COST"), "hashes below cost 10 are guessed quickly when the database is stolen", "use 10 or more")
 	}
@@ -54,6 +57,9 @@ func (l *loader) checkAddresses() {
 	}
 	if l.given(nameSiteURL) {
 		l.checkTransport(nameSiteURL, c.SiteURL, "tokens are sent to it with redirects")
+	}
+	if l.given(nameLinkURL) {
+		l.checkTransport(nameLinkURL, c.Mail.LinkURL, "the tokens of links are sent to it")
 	}
 }
 

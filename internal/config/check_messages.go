@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // checkMessages judges the settings of mail, text messages, captcha and hooks together.
 func (l *loader) checkMessages() {
 	c := &l.cfg
@@ -13,12 +15,26 @@ func (l *loader) checkMessages() {
 	if c.Captcha.Enabled && !c.Captcha.Secret.Set() && l.ok(nameCaptcha, nameCaptchaKey) {
 		l.problem(nameCaptchaKey, "", "is needed with "+l.sourceName(nameCaptcha), "set it to the secret key that "+c.Captcha.Provider+" gave you")
 	}
-	if c.CanMail() || l.src.Dev {
+	if c.CanMail() || l.src.Dev || !c.EmailEnabled {
 		return
 	}
-	if c.EmailEnabled && !c.EmailAutoconfirm && !c.DisableSignup {
-		l.warn(nameSMTPHost, "no mail can be sent, so nobody can prove an address: sign-ups wait for an operator", "set "+nameSMTPHost+" or the hook SEND_EMAIL")
+	what := "no mail can be sent, so nobody who forgets a password gets back in"
+	if signUps := slices.Contains(c.Surfaces, SurfaceSupabase) && !c.DisableSignup; signUps && !c.EmailAutoconfirm || l.registers() && l.proofAtRegistration() {
+		what = "no mail can be sent, so nobody can prove an address: sign-ups wait for an operator"
 	}
+	l.warn(nameSMTPHost, what, "set "+nameSMTPHost+" or the hook SEND_EMAIL")
+}
+
+// registers reports whether people can register at /api/auth or an old address.
+func (l *loader) registers() bool {
+	c := &l.cfg
+	return !c.DisableSignup && (slices.Contains(c.Surfaces, SurfaceREST) || slices.Contains(c.Surfaces, SurfaceLegacy))
+}
+
+// proofAtRegistration reports whether they have to prove their e-mail address then.
+func (l *loader) proofAtRegistration() bool {
+	c := &l.cfg
+	return c.People.Verification == "before_login" || c.People.Verification == "" && !c.EmailAutoconfirm
 }
 
 // checkSMS wants everything that the chosen provider needs.

@@ -43,6 +43,10 @@ type Config struct {
 	Password Password
 	Session  Session
 
+	Preset   string   // name or path, "" for none
+	Surfaces []string // what is mounted
+	People   People
+
 	Proof   Proof
 	Mail    Mail
 	SMS     SMS
@@ -110,6 +114,7 @@ type HTTP struct {
 	RequestTimeout    time.Duration // one request's work; then 504
 	ShutdownTimeout   time.Duration // for requests in flight when the server stops
 	MaxBody           int64         // bytes; then 413
+	MetricsListen     string        // host:port of GET /metrics, "" for none
 }
 
 // DB says how the database is used.

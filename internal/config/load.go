@@ -45,6 +45,7 @@ type loader struct {
 	env      map[string]string
 	settings []Setting
 	from     map[string]source // by setting name; only what somebody gave
+	preset   map[string]string // settings of the preset, by setting name
 	failed   map[string]bool   // settings whose value was refused: nothing more is said of them
 	cfg      Config
 	report   Report
@@ -63,6 +64,7 @@ func Load(src Sources) (Config, Report, error) {
 	l.cfg.Dev = src.Dev
 	l.report = Report{Unused: []Note{}, Warnings: []Problem{}, Problems: []Problem{}} // JSON: [], not null
 	l.readEnvironment()
+	l.readPreset()
 	for i := range l.settings {
 		l.resolve(&l.settings[i])
 	}
@@ -96,7 +98,7 @@ func (l *loader) readEnvironment() {
 	l.checkNames()
 }
 
-// resolve finds the value of one setting: flag, then environment, then default.
+// resolve finds the value of one setting: flag, then environment, then preset, then default.
 func (l *loader) resolve(s *Setting) {
 	found := l.candidates(s)
 	def := s.Default
@@ -111,6 +113,9 @@ func (l *loader) resolve(s *Setting) {
 	if text, ok := l.src.Flags[s.Flag]; ok && s.Flag != "" {
 		found = []source{{kind: "flag", name: "--" + s.Flag, text: text}}
 	}
+	if text, ok := l.preset[s.Name]; ok && len(found) == 0 {
+		found = []source{{kind: "preset", name: l.presetName(), text: text}}
+	}
 	if len(found) == 0 {
 		return
 	}
@@ -124,6 +129,14 @@ func (l *loader) resolve(s *Setting) {
 	if !l.failed[s.Name] {
 		l.compare(s, found)
 	}
+}
+
+// presetName is how the operator named the preset.
+func (l *loader) presetName() string {
+	if text, ok := l.src.Flags["preset"]; ok {
+		return text
+	}
+	return l.env[namePreset]
 }
 
 // candidates lists the variables, and the files they name, that give the setting.
@@ -249,6 +262,12 @@ func (l *loader) deriveMail() {
 	}
 	if !l.given(nameSenderName) {
 		c.Mail.SenderName = c.Mail.AppName
+	}
+	if !l.given(nameLinkURL) {
+		c.Mail.LinkURL = c.AuthURL() + "/verify"
+		if !slices.Contains(c.Surfaces, SurfaceSupabase) { // which that address is part of
+			c.Mail.LinkURL = strings.TrimRight(c.SiteURL, "/") + "/auth/verify"
+		}
 	}
 	if !l.given(nameSMTPTLS) && c.Mail.Port == 465 {
 		c.Mail.TLS = "tls" // RFC 8314 §3.3: submissions

@@ -68,9 +68,11 @@ func TestServeDefaults(t *testing.T) {
 		Password: Password{Algorithm: "argon2id", BcryptCost: 10, MinLength: 8, Common: true},
 		Session:  Session{Inactivity: 30 * day, Absolute: 90 * day, RefreshGrace: 10 * time.Second},
 
-		Proof: Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
+		Surfaces: []string{"supabase", "rest", "mirror", "admin"},
+		People:   People{Roles: "default", TenantClaim: "tenant_id", TokenTTL: 30 * time.Minute, MinAge: 18},
+		Proof:    Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
 		Mail: Mail{Port: 587, TLS: "starttls", SenderName: "127.0.0.1", AppName: "127.0.0.1", Locale: "en", Interval: time.Minute,
-			CodeLife: time.Hour, Notices: notices()},
+			LinkURL: "http://127.0.0.1:8080/auth/v1/verify", CodeLife: time.Hour, Notices: notices()},
 		SMS:     SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
 		Captcha: Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
 
@@ -193,6 +195,12 @@ func sample(s Setting) string {
 		return database
 	case s.Kind == "URL":
 		return "https://a.example"
+	case s.Name == namePreset:
+		return "medmitra"
+	case s.Name == "CARDEA_VERIFICATION":
+		return "none"
+	case s.Name == "CARDEA_PHONE_REGION":
+		return "IN"
 	case s.Default != "":
 		return s.Default
 	}

@@ -18,6 +18,7 @@ type Mail struct {
 	AppName    string // what the messages call the application
 	Locale     string // language of people who have not chosen one
 	LinkPage   bool   // links show a page with a button
+	LinkURL    string // where links lead
 	Interval   time.Duration
 	CodeLife   time.Duration // of codes and links
 	Notices    []string      // kinds of notices that owners get

@@ -13,6 +13,7 @@ const (
 	nameSMSProvider = "CARDEA_SMS_PROVIDER"
 	nameSMTPTLS     = "CARDEA_SMTP_TLS"
 	nameAppName     = "CARDEA_APP_NAME"
+	nameLinkURL     = "CARDEA_MAIL_LINK_URL"
 	nameSenderName  = "CARDEA_SMTP_SENDER_NAME"
 	nameCaptcha     = "CARDEA_CAPTCHA_ENABLED"
 	nameCaptchaKey  = "CARDEA_CAPTCHA_SECRET"
@@ -60,6 +61,9 @@ func mailSettings() []Setting {
 		{Name: "CARDEA_MAIL_LINK_PAGE", Group: group, Default: "false",
 			Help:  "Links in mails show a page with a button first, so that programs that open links use nothing up. Off, a link signs in at once, as with GoTrue.",
 			field: boolField(func(c *Config) *bool { return &c.Mail.LinkPage })},
+		{Name: nameLinkURL, Group: group, Computed: "the public URL and `/auth/v1/verify`; without the surface `supabase` the site URL and `/auth/verify`",
+			Help:  "Where links in mails lead, with `token`, `type` and `redirect_to` in the query. A page of your own gives the token to `POST /api/auth/verify`, or to `/api/auth/reset-password` where type is recovery.",
+			field: urlField(func(c *Config) *string { return &c.Mail.LinkURL }, parseSiteURL)},
 		{Name: "CARDEA_MAIL_INTERVAL", Aliases: []string{"GOTRUE_SMTP_MAX_FREQUENCY"}, Group: group, Default: "1m", DevDefault: "0s",
 			Help:  "Least time between two mails to one address.",
 			field: durationField(func(c *Config) *time.Duration { return &c.Mail.Interval }, 0, 24*time.Hour)},

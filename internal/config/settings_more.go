@@ -37,6 +37,9 @@ func httpSettings() []Setting {
 			field: durationField(func(c *Config) *time.Duration { return &c.HTTP.RequestTimeout }, low, high)},
 		{Name: "CARDEA_HTTP_SHUTDOWN_TIMEOUT", Group: group, Default: "25s", Help: "For requests in flight when the server is told to stop.",
 			field: durationField(func(c *Config) *time.Duration { return &c.HTTP.ShutdownTimeout }, low, high)},
+		{Name: "CARDEA_METRICS_LISTEN", Group: group,
+			Help:  "Address and port of `GET /metrics` (Prometheus). Without one there are none. It asks nobody who he is: keep it inside.",
+			field: makeField("host:port", func(c *Config) *string { return &c.HTTP.MetricsListen }, parseListen, same)},
 		{Name: "CARDEA_HTTP_MAX_BODY", Group: group, Default: "1048576", Help: "Bytes of a request body, at most; then 413.",
 			field: intField(func(c *Config) *int64 { return &c.HTTP.MaxBody }, 1<<10, 16<<20)},
 	}

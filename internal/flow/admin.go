@@ -347,7 +347,7 @@ func (a *Admin) Delete(ctx context.Context, id auth.ID, soft bool, meta auth.Met
 func (a *Admin) audit(action, logType string, u *auth.User, meta auth.Meta) (auth.AuditEntry, error) {
 	e, err := a.c.audit(action, logType, meta.IP)
 	e.ActorUsername = auth.RoleServiceRole
-	e.Traits = map[string]any{"user_id": u.ID.String()}
+	e.Traits = operatorTraits(meta, map[string]any{"user_id": u.ID.String()})
 	return e, err
 }
 

@@ -41,7 +41,7 @@ func (a *Accounts) IdentifierStatus(ctx context.Context, identifier string, m au
 	if a.c.Discovery != DiscoveryFull && a.c.Discovery != DiscoveryNextStep {
 		return IdentifierStatus{}, auth.E(auth.CodeFeatureDisabled, "")
 	}
-	email, phone, err := readIdentifier(identifier)
+	email, phone, err := a.c.readIdentifier(identifier)
 	if err != nil {
 		return IdentifierStatus{}, err
 	}
@@ -82,8 +82,9 @@ func (a *Accounts) lookUp(ctx context.Context, s *IdentifierStatus, email, phone
 	return nil
 }
 
-// readIdentifier tells addresses from numbers by the @.
-func readIdentifier(s string) (email, phone string, err error) {
+// readIdentifier tells addresses from numbers by the @. Numbers are read as the region writes
+// them.
+func (c *Config) readIdentifier(s string) (email, phone string, err error) {
 	s = strings.TrimSpace(s)
 	switch {
 	case s == "" || len(s) > 320:
@@ -91,7 +92,7 @@ func readIdentifier(s string) (email, phone string, err error) {
 	case strings.Contains(s, "@"):
 		email, err = auth.NormalizeEmail(s)
 	default:
-		phone, err = auth.NormalizePhone(s)
+		phone, err = c.phone(s)
 	}
 	return email, phone, err
 }

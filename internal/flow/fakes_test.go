@@ -79,7 +79,7 @@ func (s *fakeStore) UserByPhone(_ context.Context, phone, aud string) (auth.User
 	return s.byPhone(phone, aud)
 }
 
-func (s *fakeStore) UserWithSession(_ context.Context, id, session auth.ID) (auth.UserSession, error) {
+func (s *fakeStore) UserWithSession(_ context.Context, id, session auth.ID, _ time.Time) (auth.UserSession, error) {
 	if !s.step("UserWithSession", s.withSession != nil) {
 		return auth.UserSession{}, errUnexpected
 	}

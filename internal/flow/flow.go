@@ -19,7 +19,7 @@ type Store interface {
 	UserByID(ctx context.Context, id auth.ID) (auth.User, error)
 	UserByEmail(ctx context.Context, email, aud string) (auth.User, error)
 	UserByPhone(ctx context.Context, phone, aud string) (auth.User, error)
-	UserWithSession(ctx context.Context, id, session auth.ID) (auth.UserSession, error)
+	UserWithSession(ctx context.Context, id, session auth.ID, at time.Time) (auth.UserSession, error)
 	CreateAccount(ctx context.Context, a auth.NewAccount) error
 	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
 	EndSessions(ctx context.Context, e auth.EndSessions) (int64, error)
@@ -94,6 +94,17 @@ type Config struct {
 	Hooks           Hooks    // nil: none
 	Human           Human    // nil: not asked for
 
+	// What People and Tenancy need besides.
+	PeopleStore  PeopleStore
+	TenantStore  TenantStore
+	Roles        Roles       // the catalogue in force
+	Phones       PhoneReader // nil: E.164 only
+	SingleTenant auth.ID     // where everybody is; zero: people choose
+	Verification string      // of registrations: "none", "before_login"; "": as the Autoconfirm fields say
+	DefaultRole  string      // of registrations that ask for none; "" for none
+	MinAge       int         // youngest age that a birth date may tell, in years
+	MaxAge       int         // oldest; 0: 120
+
 	Limiter        *ratelimit.Memory // nil: no limits
 	SignupPerIP    ratelimit.Limit
 	AnonymousPerIP ratelimit.Limit
@@ -145,18 +156,24 @@ func (c *Config) take(class, key string, l ratelimit.Limit) error {
 //   - it is not banned;
 //   - the session of the token, if the token names one, has not ended.
 func (a *Accounts) User(ctx context.Context, c auth.Caller) (auth.User, error) {
-	us, err := a.c.Store.UserWithSession(ctx, c.UserID, c.SessionID)
+	us, err := a.session(ctx, c)
+	return us.User, err
+}
+
+func (a *Accounts) session(ctx context.Context, c auth.Caller) (auth.UserSession, error) {
+	now := a.c.now()
+	us, err := a.c.Store.UserWithSession(ctx, c.UserID, c.SessionID, now)
 	switch {
 	case errors.Is(err, auth.ErrNotFound):
-		return auth.User{}, auth.E(auth.CodeTokenUserNotFound, "")
+		return auth.UserSession{}, auth.E(auth.CodeTokenUserNotFound, "")
 	case err != nil:
-		return auth.User{}, fmt.Errorf("flow: read account: %w", err)
-	case us.User.BannedAt(a.c.now()):
-		return auth.User{}, auth.E(auth.CodeTokenUserBanned, "")
+		return auth.UserSession{}, fmt.Errorf("flow: read account: %w", err)
+	case us.User.BannedAt(now):
+		return auth.UserSession{}, auth.E(auth.CodeTokenUserBanned, "")
 	case !c.SessionID.IsZero() && !us.Session:
-		return auth.User{}, auth.E(auth.CodeSessionNotFound, "")
+		return auth.UserSession{}, auth.E(auth.CodeSessionNotFound, "")
 	}
-	return us.User, nil
+	return us, nil
 }
 
 // SignOut ends sessions of the caller: RevokeOne its own, RevokeOthers all but its own,

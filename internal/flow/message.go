@@ -39,6 +39,7 @@ const (
 	NoticePhoneChanged    = "phone_changed"
 	NoticeNewDevice       = "new_device"
 	NoticeAccountExists   = "account_exists" // somebody tried to sign up with the owner's address
+	NoticeMemberInvited   = "member_invited" // a tenant asks the owner to become a member
 )
 
 // sends reports whether a message to such an address can be sent at all.

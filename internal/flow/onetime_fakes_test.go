@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func (codes) CodeHashes(p auth.Purpose, address, code string) []string {
 
 // postbox keeps the notices.
 type postbox struct {
+	mu      sync.Mutex
 	notices []flow.Notice
 	decoys  int
 }
@@ -29,15 +31,19 @@ func (p *postbox) Put(now time.Time, n flow.Notice) (auth.Message, error) {
 	if n.To == "" {
 		return auth.Message{}, errors.New("a notice to nobody")
 	}
+	p.mu.Lock()
 	p.notices = append(p.notices, n)
+	p.mu.Unlock()
 	id, err := auth.NewID(now, rand.Reader)
-	return auth.Message{ID: id, Channel: n.Channel, Kind: n.Kind}, err
+	return auth.Message{ID: id, Channel: n.Channel, Kind: n.Kind, Sealed: []byte("sealed"), CreatedAt: now}, err
 }
 
 func (p *postbox) Decoy(now time.Time) (auth.Message, error) {
+	p.mu.Lock()
 	p.decoys++
+	p.mu.Unlock()
 	id, err := auth.NewID(now, rand.Reader)
-	return auth.Message{ID: id, Channel: "decoy"}, err
+	return auth.Message{ID: id, Channel: "decoy", CreatedAt: now}, err
 }
 
 // messages is a bench whose server can send messages and wants addresses proved.

@@ -21,6 +21,11 @@ type SignUp struct {
 	Channel    string                     // of the message to a phone number
 	PKCE       PKCE
 	RedirectTo string // checked
+
+	// more puts what a registration adds on the new account; nil: nothing.
+	more func(*auth.NewAccount) error
+	// explicit tells that an address is taken, also where addresses have to be proved.
+	explicit bool
 }
 
 // SignUpResult is the new account. Session is set when it is signed in at once; otherwise
@@ -61,7 +66,11 @@ func (a *Accounts) SignUp(ctx context.Context, in SignUp) (SignUpResult, error) 
 	if err != nil {
 		return SignUpResult{}, err
 	}
-	res, err := a.create(ctx, u, in.Meta, confirmed, auth.MethodPassword, provider)
+	account := auth.NewAccount{User: u}
+	if err := in.extend(&account); err != nil {
+		return SignUpResult{}, err
+	}
+	res, err := a.create(ctx, account, in.Meta, confirmed, auth.MethodPassword, provider)
 	if !errors.Is(err, auth.ErrEmailTaken) && !errors.Is(err, auth.ErrPhoneTaken) {
 		return res, err
 	}
@@ -72,8 +81,20 @@ func (a *Accounts) SignUp(ctx context.Context, in SignUp) (SignUpResult, error) 
 	if err != nil && !errors.Is(err, auth.ErrNotFound) {
 		return SignUpResult{}, err
 	}
-	pretended, failed := a.pretend(&in)
-	return SignUpResult{User: a.c.disclosed(pretended, err == nil && !stored.ConfirmedAt().IsZero())}, failed
+	proved := err == nil && !stored.ConfirmedAt().IsZero()
+	if proved && in.explicit {
+		return SignUpResult{}, auth.E(auth.CodeUserAlreadyExists, "")
+	}
+	pretended, err := a.pretend(&in)
+	return SignUpResult{User: a.c.disclosed(pretended, proved)}, err
+}
+
+// extend adds to the account what the sign-up brings besides.
+func (in *SignUp) extend(account *auth.NewAccount) error {
+	if in.more == nil {
+		return nil
+	}
+	return in.more(account)
 }
 
 // newPerson is a new account with its password and its identity, not yet stored.
@@ -124,6 +145,9 @@ func (a *Accounts) signUpToProve(ctx context.Context, in SignUp, provider string
 		return SignUpResult{}, err
 	}
 	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}, FlowState: state}
+	if err := in.extend(&account); err != nil {
+		return SignUpResult{}, err
+	}
 	if err := a.addProof(&account, purpose, life, in.Channel, in.RedirectTo); err != nil {
 		return SignUpResult{}, err
 	}
@@ -157,6 +181,9 @@ func (a *Accounts) askAgain(ctx context.Context, stored *auth.User, p auth.Purpo
 	}
 	if err != nil {
 		return SignUpResult{}, err
+	}
+	if proved && in.explicit {
+		return SignUpResult{}, auth.E(auth.CodeUserAlreadyExists, "")
 	}
 	pretended, err := a.pretend(in)
 	if err != nil {
@@ -239,24 +266,26 @@ func (a *Accounts) signUpAnonymous(ctx context.Context, in SignUp) (SignUpResult
 	if u.UserMetadata, err = marshalObject(in.Data); err != nil {
 		return SignUpResult{}, err
 	}
-	return a.create(ctx, u, in.Meta, true, auth.MethodAnonymous, "")
+	return a.create(ctx, auth.NewAccount{User: u}, in.Meta, true, auth.MethodAnonymous, "")
 }
 
 // create writes the account, signed in or not, in one statement.
-func (a *Accounts) create(ctx context.Context, u auth.User, meta auth.Meta, signIn bool, method, provider string) (SignUpResult, error) {
-	entry, err := a.c.auditUser("user_signedup", "team", meta.IP, &u)
+func (a *Accounts) create(ctx context.Context, account auth.NewAccount, meta auth.Meta, signIn bool, method, provider string) (SignUpResult, error) {
+	u := &account.User
+	entry, err := a.c.auditUser("user_signedup", "team", meta.IP, u)
 	if err != nil {
 		return SignUpResult{}, err
 	}
 	entry.Traits = map[string]any{"provider": provider}
-	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}}
+	account.Audit = append(account.Audit, entry)
 	if signIn {
 		id, err := auth.NewID(u.CreatedAt, a.c.Rand)
 		if err != nil {
 			return SignUpResult{}, err
 		}
 		s := auth.NewSession(id, u.ID, method, u.CreatedAt, meta)
-		account.Session, account.User.LastSignInAt = &s, u.CreatedAt
+		s.TenantID, s.TenantRole = firstTenant(account.Memberships, u.CreatedAt)
+		account.Session, u.LastSignInAt = &s, u.CreatedAt
 	}
 	if err := a.c.createAccount(ctx, account, meta.IP); err != nil {
 		return SignUpResult{}, err

@@ -48,9 +48,9 @@ type fakeStore struct {
 	rotate func(auth.Rotation) (auth.RotationResult, error)
 }
 
-func (s *fakeStore) StartSession(_ context.Context, in auth.SessionStart) error {
+func (s *fakeStore) StartSession(_ context.Context, in auth.SessionStart) (auth.Session, error) {
 	s.add("start")
-	return s.start(in)
+	return in.Session, s.start(in)
 }
 
 func (s *fakeStore) RotateRefresh(_ context.Context, in auth.Rotation) (auth.RotationResult, error) {

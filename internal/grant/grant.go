@@ -71,7 +71,7 @@ type Grant interface {
 
 // Store is what the pipeline needs of a database.
 type Store interface {
-	StartSession(ctx context.Context, s auth.SessionStart) error
+	StartSession(ctx context.Context, s auth.SessionStart) (auth.Session, error)
 	RotateRefresh(ctx context.Context, r auth.Rotation) (auth.RotationResult, error)
 }
 
@@ -204,7 +204,7 @@ func (p *Pipeline) startSession(ctx context.Context, r *Request, proof *Proof, n
 			return auth.SignedIn{}, fmt.Errorf("grant: notice of a new device: %w", err)
 		}
 	}
-	switch err := p.c.Store.StartSession(ctx, start); {
+	switch s, err = p.c.Store.StartSession(ctx, start); {
 	case errors.Is(err, auth.ErrNotFound):
 		// The account was deleted or banned between the look-up and the statement.
 		return auth.SignedIn{}, auth.E(auth.CodeInvalidCredentials, "")

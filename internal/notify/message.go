@@ -45,6 +45,7 @@ const (
 	KindFactorUnenrolled Kind = "mfa_factor_unenrolled"
 	KindNewDevice        Kind = "new_device"
 	KindAccountExists    Kind = "account_exists" // somebody signed up with the owner's address
+	KindMemberInvited    Kind = "member_invited" // a tenant asks the owner to become a member
 )
 
 // Kinds gives every kind, those that prove something first.
@@ -53,7 +54,7 @@ func Kinds() []Kind {
 		KindConfirmation, KindInvite, KindRecovery, KindMagicLink, KindEmailChange, KindReauthentication,
 		KindSMS, KindPhoneChange,
 		KindPasswordChanged, KindEmailChanged, KindPhoneChanged, KindIdentityLinked, KindIdentityUnlinked,
-		KindFactorEnrolled, KindFactorUnenrolled, KindNewDevice, KindAccountExists,
+		KindFactorEnrolled, KindFactorUnenrolled, KindNewDevice, KindAccountExists, KindMemberInvited,
 	}
 }
 

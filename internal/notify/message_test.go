@@ -138,6 +138,28 @@ func TestConfirmationURL(t *testing.T) {
 	}
 }
 
+// TestLinkURL: links may lead to a page of the application, whose own query stays.
+func TestLinkURL(t *testing.T) {
+	t.Parallel()
+	for page, want := range map[string]string{
+		"https://app.example.com/auth/verify": "https://app.example.com/auth/verify?token=t&type=recovery&redirect_to=myapp%3A%2F%2Fx",
+		"https://app.example.com/?page=reset": "https://app.example.com/?page=reset&token=t&type=recovery&redirect_to=myapp%3A%2F%2Fx",
+		"https://app.example.com/#/reset":     "https://app.example.com/#/reset?token=t&type=recovery&redirect_to=myapp%3A%2F%2Fx",
+		"":                                    "https://auth.example.com/auth/v1/verify?token=t&type=recovery&redirect_to=myapp%3A%2F%2Fx",
+	} {
+		row, err := postbox(t, notify.PostboxConfig{LinkURL: page}).Put(moment, notify.Notice{
+			Channel: "email", Kind: "recovery", To: "a@example.com", Purpose: auth.PurposeRecovery, Code: "1", Link: "t", RedirectTo: "myapp://x",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := notify.Open(box(t), row)
+		if err != nil || m.Vars.ConfirmationURL != want {
+			t.Errorf("%q: %s, %v", page, m.Vars.ConfirmationURL, err)
+		}
+	}
+}
+
 func TestPutRefuses(t *testing.T) {
 	t.Parallel()
 	p := postbox(t, notify.PostboxConfig{})

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -41,9 +42,11 @@ type PostboxConfig struct {
 	Box       Box
 	PublicURL string // where people reach this server; never taken from a request
 	SiteURL   string // of the application; where links lead that name no other place
-	// Paths are the paths of links under PublicURL, by kind; "/auth/v1/verify" for kinds that
-	// are missing.
-	Paths    map[Kind]string
+	// Paths are the paths of links under PublicURL, by kind; LinkURL for kinds that are missing.
+	Paths map[Kind]string
+	// LinkURL is where links lead, the server or a page of the application that gives it the
+	// token; "" means PublicURL and "/auth/v1/verify".
+	LinkURL  string
 	LinkLife time.Duration // of codes and links in mails
 	SMSLife  time.Duration // of codes in text messages
 	Rand     io.Reader     // nil: crypto/rand
@@ -155,15 +158,16 @@ func (p *Postbox) vars(n *Notice) Vars {
 
 // link has GoTrue's order of parameters; some applications cut it apart.
 func (p *Postbox) link(kind Kind, purpose auth.Purpose, token, redirectTo string) string {
-	path := p.c.Paths[kind]
-	if path == "" {
-		path = "/auth/v1/verify"
+	base := strings.TrimRight(p.public.String(), "/")
+	page := base + p.c.Paths[kind]
+	if page == base {
+		page = cmp.Or(p.c.LinkURL, base+"/auth/v1/verify")
 	}
 	sep := "?"
-	if strings.Contains(path, "?") {
+	if strings.Contains(page, "?") {
 		sep = "&"
 	}
-	link := strings.TrimRight(p.public.String(), "/") + path + sep + "token=" + url.QueryEscape(token) + "&type=" + url.QueryEscape(linkType(purpose))
+	link := page + sep + "token=" + url.QueryEscape(token) + "&type=" + url.QueryEscape(linkType(purpose))
 	if redirectTo != "" {
 		link += "&redirect_to=" + url.QueryEscape(redirectTo)
 	}

@@ -30,8 +30,13 @@ func (s *Server) grants(hasher *password.Hasher, policy password.Policy) map[str
 }
 
 func (s *Server) pipeline(hasher *password.Hasher, policy password.Policy, limiter *ratelimit.Memory, human *captcha.Verifier) *grant.Pipeline {
+	return s.pipelineWith(hasher, policy, limiter, human, s.ring)
+}
+
+// pipelineWith is the pipeline of a surface with an issuer of its own. The limits are shared.
+func (s *Server) pipelineWith(hasher *password.Hasher, policy password.Policy, limiter *ratelimit.Memory, human *captcha.Verifier, issuer grant.Issuer) *grant.Pipeline {
 	c := grant.Config{
-		Store: s.store, Issuer: s.ring, Grants: s.grants(hasher, policy), Audience: s.cfg.JWT.Audience,
+		Store: s.store, Issuer: issuer, Grants: s.grants(hasher, policy), Audience: s.cfg.JWT.Audience,
 		Limiter:    limiter,
 		PerIP:      ratelimit.Limit{Count: s.cfg.RateLimit.TokenPerIP, Period: 5 * time.Minute},
 		PerAccount: ratelimit.Limit{Count: s.cfg.RateLimit.FailuresPerAccount, Period: 5 * time.Minute},

@@ -27,6 +27,7 @@ func (s *Server) openHooks() (*hook.Hooks, error) {
 		PasswordVerification: endpoint(c.PasswordVerification), MFAVerification: endpoint(c.MFAVerificationAttempt),
 		User: gotrue.View, AdminRoles: s.cfg.JWT.AdminRoles, Database: database, Now: s.opt.Now, Rand: s.opt.Rand,
 		Observe: func(name hook.Name, took time.Duration, err error) {
+			s.metrics.hookCalled(name, took, err)
 			if err != nil {
 				s.opt.Log.Warn("hook failed", "hook", string(name), "took", took, "error", err)
 			}

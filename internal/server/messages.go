@@ -43,7 +43,7 @@ type messages struct {
 func (s *Server) openMessages(box *seal.Box, hooks *hook.Hooks) (err error) {
 	m := &messages{box: box, hooks: hooks, public: s.cfg.PublicURL, inbox: s.opt.Inbox, rand: s.opt.Rand}
 	m.post, err = notify.NewPostbox(notify.PostboxConfig{
-		Box: box, PublicURL: s.cfg.PublicURL, SiteURL: s.cfg.SiteURL, LinkLife: s.cfg.Mail.CodeLife, SMSLife: s.cfg.SMS.CodeLife,
+		Box: box, PublicURL: s.cfg.PublicURL, SiteURL: s.cfg.SiteURL, LinkURL: s.cfg.Mail.LinkURL, LinkLife: s.cfg.Mail.CodeLife, SMSLife: s.cfg.SMS.CodeLife,
 		Rand: s.opt.Rand,
 	})
 	if err != nil {

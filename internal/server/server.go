@@ -21,6 +21,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/job"
 	"github.com/cardea-auth/cardea/internal/notify"
 	"github.com/cardea-auth/cardea/internal/password"
+	"github.com/cardea-auth/cardea/internal/role"
 	"github.com/cardea-auth/cardea/internal/seal"
 	"github.com/cardea-auth/cardea/internal/store"
 	"github.com/cardea-auth/cardea/internal/token"
@@ -51,6 +52,10 @@ type Server struct {
 	admin    *flow.Admin
 	verifier *cardea.Verifier
 	messages *messages
+	metrics  *metrics
+	roles    *role.Live
+	flows    flow.Config
+	adminAPI http.Handler
 	stopping chan struct{} // closed when the server is told to stop
 	handler  http.Handler
 }
@@ -92,7 +97,7 @@ func assemble(ctx context.Context, cfg config.Config, opt Options, st store.Stor
 	if opt.Rand == nil {
 		opt.Rand = rand.Reader
 	}
-	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{}), metrics: &metrics{}}
 	if err := s.wire(ctx); err != nil {
 		return nil, err
 	}
@@ -106,6 +111,9 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	hooks, err := s.openHooks()
 	if err != nil {
+		return err
+	}
+	if err := s.openRoles(); err != nil {
 		return err
 	}
 	if err := s.openKeys(ctx, box, hooks); err != nil {
@@ -131,7 +139,11 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server: verifier: %w", err)
 	}
-	return s.mount(hasher)
+	single, err := s.openSingleTenant(ctx)
+	if err != nil {
+		return err
+	}
+	return s.mount(hasher, single)
 }
 
 // openBox makes what seals secrets in the database.
@@ -154,6 +166,7 @@ func (s *Server) openKeys(ctx context.Context, box *seal.Box, hooks *hook.Hooks)
 		Issuer: s.cfg.JWT.Issuer, Audience: s.cfg.JWT.Audience, TTL: s.cfg.JWT.TTL, Now: s.opt.Now, Rand: s.opt.Rand,
 		ReloadFailed: func(err error) { s.opt.Log.Warn("key ring: reload failed, going on with the known keys", "error", err) },
 	}
+	c.TenantClaim, c.Permissions = s.cfg.People.TenantClaim, s.permissions
 	if hooks.Has(hook.CustomizeAccessToken) {
 		c.Customize = hooks.CustomizeAccessToken
 	}
@@ -232,6 +245,7 @@ func (s *Server) runJobs(ctx context.Context) {
 		}.Run(ctx)
 	})
 	others.Go(func() { s.runSender(ctx) })
+	others.Go(func() { s.serveMetrics(ctx) })
 	s.ring.Run(ctx, keyPoll)
 	others.Wait()
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/captcha"
 	"github.com/cardea-auth/cardea/internal/config"
 	"github.com/cardea-auth/cardea/internal/flow"
@@ -14,12 +16,14 @@ import (
 	"github.com/cardea-auth/cardea/internal/redirect"
 	"github.com/cardea-auth/cardea/internal/surface/gotrue"
 	"github.com/cardea-auth/cardea/internal/surface/inbox"
-	"github.com/cardea-auth/cardea/internal/surface/mirror"
 	"github.com/cardea-auth/cardea/internal/web"
 	"github.com/cardea-auth/cardea/ratelimit"
 )
 
-const mirrorPath = "/api/v1"
+const (
+	mirrorPath = "/api/v1"
+	adminPath  = "/admin/v1"
+)
 
 // InboxPath is where `cardea dev` shows its messages.
 const InboxPath = "/dev/inbox"
@@ -30,11 +34,12 @@ func corsHeaders() []string {
 	return []string{
 		"Accept", "Authorization", "Content-Type", "apikey", "X-Client-IP", "X-Client-Info", "X-JWT-AUD", "x-use-cookie",
 		"X-Supabase-Api-Version", "redirect_to", "x-retry-count", "traceparent", "tracestate", "baggage",
+		"X-Tenant", "X-Lang",
 	}
 }
 
 // mount builds the flows and the list of surfaces.
-func (s *Server) mount(hasher *password.Hasher) error {
+func (s *Server) mount(hasher *password.Hasher, single auth.ID) error {
 	redirects, err := redirect.New(s.cfg.SiteURL, s.cfg.RedirectURLs)
 	if err != nil {
 		return fmt.Errorf("server: CARDEA_SITE_URL and CARDEA_REDIRECT_URLS: %w", err)
@@ -55,6 +60,8 @@ func (s *Server) mount(hasher *password.Hasher) error {
 	if human != nil {
 		flows.Human = human
 	}
+	flows.SingleTenant = single
+	s.flows = flows
 	accounts := flow.NewAccounts(flows)
 	s.admin = flow.NewAdmin(flows, password.ValidHash)
 	supabase := gotrue.Handler(gotrue.Config{
@@ -70,11 +77,16 @@ func (s *Server) mount(hasher *password.Hasher) error {
 		Site: s.cfg.Mail.AppName, Locale: s.cfg.Mail.Locale,
 	})
 	mux := http.NewServeMux()
-	mux.Handle(config.AuthPath+"/", http.StripPrefix(config.AuthPath, supabase))
-	if s.cfg.RootMount {
-		mux.Handle("/", supabase)
+	if slices.Contains(s.cfg.Surfaces, config.SurfaceSupabase) {
+		mux.Handle(config.AuthPath+"/", http.StripPrefix(config.AuthPath, supabase))
+		if s.cfg.RootMount {
+			mux.Handle("/", supabase)
+		}
+	} else { // whoever verifies our tokens needs the keys
+		mux.Handle(config.AuthPath+"/.well-known/jwks.json", http.StripPrefix(config.AuthPath, supabase))
 	}
-	mux.Handle(mirrorPath+"/", http.StripPrefix(mirrorPath, mirror.Handler(mirror.Config{Accounts: accounts})))
+	a, grants := s.apis(flows, single, redirects), s.pipelineWith(hasher, policy, limiter, human, s.restIssuer())
+	s.mountAPIs(mux, a, grants)
 	if err := s.mountInbox(mux); err != nil {
 		return err
 	}
@@ -88,7 +100,7 @@ func (s *Server) mount(hasher *password.Hasher) error {
 			Expose: []string{"X-Total-Count", "Link", "X-Supabase-Api-Version", "X-Request-Id", "Retry-After"},
 		},
 		HSTS: strings.HasPrefix(s.cfg.PublicURL, "https://"), Timeout: s.cfg.HTTP.RequestTimeout, MaxBody: s.cfg.HTTP.MaxBody,
-	}, mux)
+	}, s.wrapLegacy(mux, a, grants))
 	return nil
 }
 
@@ -168,7 +180,7 @@ func (s *Server) policy() (password.Policy, error) {
 		if err != nil {
 			return p, fmt.Errorf("server: leaked passwords: %w", err)
 		}
-		p.Leaks = leaks
+		p.Leaks, s.metrics.leaks = leaks, leaks
 	}
 	return p, nil
 }

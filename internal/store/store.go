@@ -29,6 +29,9 @@ type Store interface {
 	APIKeys
 	OneTimes
 	Outbox
+	Audit
+	People
+	Tenants
 	Cleaner
 
 	// Ping answers whether the database can be reached.
@@ -47,8 +50,9 @@ type Users interface {
 	// UserByID finds an account, with identities and factors. One statement.
 	UserByID(ctx context.Context, id auth.ID) (auth.User, error)
 	// UserWithSession finds an account and tells whether the session is alive and its own.
-	// A zero session id answers Session false. One statement.
-	UserWithSession(ctx context.Context, id, session auth.ID) (auth.UserSession, error)
+	// A zero session id answers Session false. The membership in the session's tenant is
+	// looked at as it is at the moment given. One statement.
+	UserWithSession(ctx context.Context, id, session auth.ID, at time.Time) (auth.UserSession, error)
 	// ListUsers gives one page.
 	ListUsers(ctx context.Context, q auth.UserQuery) (auth.UserPage, error)
 	// CreateAccount inserts the user, its identities, the session (with its AMR), tokens,
@@ -70,15 +74,88 @@ type Users interface {
 type Sessions interface {
 	// StartSession inserts the session and its AMR, sets last_sign_in_at of the user and of
 	// the identity, replaces the hash if asked, and writes the audit entry. ErrNotFound when
-	// the account has gone, is soft-deleted, or is banned at Session.CreatedAt: whoever
-	// banned it meanwhile wins. One statement.
-	StartSession(ctx context.Context, s auth.SessionStart) error
+	// the account has gone, is soft-deleted, is switched off, or is banned at
+	// Session.CreatedAt: whoever did that meanwhile wins. One statement.
+	// It gives the session as stored, with its tenant.
+	StartSession(ctx context.Context, s auth.SessionStart) (auth.Session, error)
 	// RotateRefresh exchanges a refresh token; see auth.RotationOutcome. ErrNotFound when the
 	// session does not exist, or when Counter is ahead of the stored one (a token from a
 	// future that a restored backup has forgotten). One statement.
 	RotateRefresh(ctx context.Context, r auth.Rotation) (auth.RotationResult, error)
 	// EndSessions signs out; the answer is the number of sessions ended. One statement.
 	EndSessions(ctx context.Context, e auth.EndSessions) (int64, error)
+}
+
+// People keeps what an application knows of people beside their accounts.
+//
+// Sessions and tenants. StartSession, CreateAccount and RedeemOneTime put a new session
+// into the tenant of the account's newest session if its membership is open, else into its
+// only open membership, else into none, and give TenantID and TenantRole back (StartSession
+// returns the session for that, CreateAccount sets them in *NewAccount.Session).
+// RotateRefresh, SwitchTenant and UserWithSession give what holds at that moment: a
+// membership that has ended, or a tenant that is not active, gives zero values, also where
+// the session still names the tenant.
+type People interface {
+	// PersonByID finds an account with its profile. One statement.
+	PersonByID(ctx context.Context, id auth.ID) (auth.Person, error)
+	// UpdateProfile applies the patch, making the profile if there is none, and gives the
+	// result. ErrNotFound when the account does not exist. One statement.
+	UpdateProfile(ctx context.Context, user auth.ID, p auth.ProfilePatch) (auth.Person, error)
+	// ListPeople gives one page of at most 1,000, without identities and factors. One
+	// statement; an index serves every filter but Text and the audience "authenticated", and
+	// of several filters the most telling one.
+	ListPeople(ctx context.Context, q auth.PersonQuery) ([]auth.Person, error)
+	// SessionsOf lists the living sessions of a user, newest first; NotAfter may have passed.
+	// TenantID is what the session names, and TenantRole is not looked up.
+	SessionsOf(ctx context.Context, user auth.ID) ([]auth.Session, error)
+	// NameSession names a session of a user. ErrNotFound.
+	NameSession(ctx context.Context, user, session auth.ID, name string) error
+	// EndSession ends one session of a user, whichever session asks. ErrNotFound.
+	EndSession(ctx context.Context, user, session auth.ID, audit auth.AuditEntry) error
+}
+
+// Tenants keeps tenants, memberships and relations.
+type Tenants interface {
+	// CreateTenant inserts a tenant and its first membership (nil: none). ErrSlugTaken,
+	// ErrIDTaken; ErrNotFound when that member does not exist.
+	CreateTenant(ctx context.Context, t auth.Tenant, first *auth.Membership, audit auth.AuditEntry) error
+	TenantByID(ctx context.Context, id auth.ID) (auth.Tenant, error)
+	TenantBySlug(ctx context.Context, slug string) (auth.Tenant, error)
+	// UpdateTenant applies the patch. ErrNotFound, ErrSlugTaken.
+	UpdateTenant(ctx context.Context, id auth.ID, p auth.TenantPatch) (auth.Tenant, error)
+	// ListTenants gives at most 1,000 tenants in the order of their ids, after the given one.
+	ListTenants(ctx context.Context, after auth.ID, limit int) ([]auth.Tenant, error)
+	// DeleteTenant removes a tenant with its memberships and relations. ErrNotFound.
+	DeleteTenant(ctx context.Context, id auth.ID, audit auth.AuditEntry) error
+
+	// ChangeMembership: see auth.MembershipChange. ErrNotFound when tenant or user do not
+	// exist. It gives the membership as it was before; zero for none. CreatedAt stays, and so
+	// does InvitedBy when the new one is zero.
+	ChangeMembership(ctx context.Context, c auth.MembershipChange) (before auth.Membership, err error)
+	// EndMembership removes it. ErrNotFound; ErrConflict by lastOwner, as in MembershipChange.
+	EndMembership(ctx context.Context, tenant, user auth.ID, lastOwner string, audit auth.AuditEntry) error
+	// MembershipsOf lists all memberships of a user, with their tenants, by name of the tenant.
+	MembershipsOf(ctx context.Context, user auth.ID) ([]auth.MemberOf, error)
+	// MembersOf lists at most 1,000 members of a tenant, whatever their state, in the order of
+	// their ids, after the given one.
+	MembersOf(ctx context.Context, tenant, after auth.ID, limit int) ([]auth.Member, error)
+	// MembershipIn finds one membership with its tenant. ErrNotFound.
+	MembershipIn(ctx context.Context, tenant, user auth.ID) (auth.MemberOf, error)
+	// SwitchTenant: see auth.SwitchTenant. It changes no token: the session's counter stays.
+	// One statement.
+	SwitchTenant(ctx context.Context, s auth.SwitchTenant) (auth.SwitchResult, error)
+
+	// AddRelation inserts a relation. ErrNotFound when somebody or the tenant does not exist;
+	// ErrIDTaken; ErrConflict when one of the same kind, people and tenant (for RelationAgent:
+	// any of that object) holds at some time that the new one would.
+	AddRelation(ctx context.Context, r auth.Relation, audit auth.AuditEntry) error
+	// EndRelation ends a relation that has not ended; one that has not begun never will.
+	// ErrNotFound.
+	EndRelation(ctx context.Context, id auth.ID, at time.Time, audit auth.AuditEntry) error
+	// RelationByID finds a relation, ended ones included. ErrNotFound.
+	RelationByID(ctx context.Context, id auth.ID) (auth.Relation, error)
+	// Relations lists at most 1,000 relations, those with the newest ids first.
+	Relations(ctx context.Context, q auth.RelationQuery) ([]auth.Relation, error)
 }
 
 // Keys keeps the key ring.
@@ -173,6 +250,13 @@ type Outbox interface {
 	// RetryMessage puts a dead message back into the queue, with its attempts counted from 0
 	// again. ErrNotFound when there is no such dead message.
 	RetryMessage(ctx context.Context, id auth.ID, at time.Time) error
+}
+
+// Audit keeps who did what, and why.
+type Audit interface {
+	// WriteAudit inserts entries for what no other method changes: keys, and what is asked
+	// of a server as a whole. All or none.
+	WriteAudit(ctx context.Context, entries ...auth.AuditEntry) error
 }
 
 // Cleaner removes what has ended, so that tables stay flat under a constant load.

@@ -76,6 +76,13 @@ type Config struct {
 	// It signs when Algorithm is HS256 and there are no GivenKeys. Empty: none.
 	Secret []byte
 
+	// TenantClaim is the name of the claim with the active tenant; "tenant_id" by default. The
+	// claims tenant_role and permissions go with it.
+	TenantClaim string
+	// Permissions gives what a role may do in a tenant, wildcards as they are; nil: nothing is
+	// written.
+	Permissions func(role string) []string
+
 	// Customize, if not nil, gives the payload that is signed in place of the one of a
 	// session's token: JSON in, JSON out. method says how the session began, or
 	// "token_refresh". Its error ends the issue. It must keep the claims that our own routes
@@ -110,6 +117,9 @@ func (c *Config) complete() error {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
+	if c.TenantClaim == "" {
+		c.TenantClaim = "tenant_id"
+	}
 	if c.TTL == 0 {
 		c.TTL = defaultTTL
 	}
@@ -125,6 +135,9 @@ func (c *Config) complete() error {
 	}
 	if c.Issuer == "" {
 		problems = append(problems, errors.New("the issuer is empty"))
+	}
+	if reservedClaim(c.TenantClaim) {
+		problems = append(problems, fmt.Errorf("the claim of the tenant can't be called %q", c.TenantClaim))
 	}
 	if c.TTL < time.Second || c.TTL > maxTTL {
 		problems = append(problems, fmt.Errorf("access tokens that live %v: must be from 1s to %v", c.TTL, maxTTL))

@@ -41,11 +41,27 @@ type amrClaim struct {
 // Config.Customize. It fails when the session is not the user's, when either has no id or the user no role, and
 // when a metadata document is not JSON.
 func (r *Ring) Issue(ctx context.Context, user *auth.User, session *auth.Session) (auth.Tokens, error) {
+	return r.issue(ctx, user, session, r.config.TTL)
+}
+
+// Shorter issues access tokens that live for a shorter time than the ring's.
+type Shorter struct {
+	Ring *Ring
+	TTL  time.Duration
+}
+
+// Issue is [Ring.Issue]. A TTL that is longer than the ring's is cut to that: keys are kept
+// for no longer.
+func (s Shorter) Issue(ctx context.Context, user *auth.User, session *auth.Session) (auth.Tokens, error) {
+	return s.Ring.issue(ctx, user, session, min(max(s.TTL, time.Second), s.Ring.config.TTL))
+}
+
+func (r *Ring) issue(ctx context.Context, user *auth.User, session *auth.Session, ttl time.Duration) (auth.Tokens, error) {
 	if user.ID.IsZero() || session.ID.IsZero() || session.UserID != user.ID || user.Role == "" {
 		return auth.Tokens{}, errors.New("token: issue: the session is not one of this user, or an id or the role is missing")
 	}
 	now := r.config.Now().UTC().Truncate(time.Second)
-	expires := now.Add(r.config.TTL.Truncate(time.Second))
+	expires := now.Add(ttl.Truncate(time.Second))
 	claims := accessClaims{
 		Issuer: r.config.Issuer, Subject: user.ID.String(), Audience: user.Aud,
 		ExpiresAt: expires.Unix(), IssuedAt: now.Unix(),
@@ -64,6 +80,9 @@ func (r *Ring) Issue(ctx context.Context, user *auth.User, session *auth.Session
 		claims.AMR[i] = amrClaim{Method: m.Method, Timestamp: m.At.Unix()}
 	}
 	payload, err := encodeClaims(&claims)
+	if err == nil && session.TenantRole != "" {
+		payload, err = r.addTenant(payload, session)
+	}
 	if err == nil && r.config.Customize != nil {
 		payload, err = r.config.Customize(ctx, user.ID, customizedMethod(session), payload)
 	}
@@ -79,6 +98,48 @@ func (r *Ring) Issue(ctx context.Context, user *auth.User, session *auth.Session
 		RefreshToken: r.Refresh(session.ID, session.Counter),
 		ExpiresIn:    expires.Sub(now), ExpiresAt: expires,
 	}, nil
+}
+
+// addTenant writes the active tenant, and what its role may do there, at the end of the
+// claims. Only the active one: a person may belong to hundreds, and a token travels in every
+// request.
+func (r *Ring) addTenant(payload []byte, s *auth.Session) ([]byte, error) {
+	var permissions []string
+	if r.config.Permissions != nil {
+		permissions = r.config.Permissions(s.TenantRole)
+	}
+	if permissions == nil {
+		permissions = []string{}
+	}
+	payload = append(bytes.TrimSuffix(payload, []byte("}")), ',')
+	for i, c := range []struct {
+		name  string
+		value any
+	}{{r.config.TenantClaim, s.TenantID.String()}, {"tenant_role", s.TenantRole}, {"permissions", permissions}} {
+		name, err := json.Marshal(c.name)
+		if err != nil {
+			return nil, fmt.Errorf("token: tenant claims: %w", err)
+		}
+		value, err := json.Marshal(c.value)
+		if err != nil {
+			return nil, fmt.Errorf("token: tenant claims: %w", err)
+		}
+		if i > 0 {
+			payload = append(payload, ',')
+		}
+		payload = append(append(append(payload, name...), ':'), value...)
+	}
+	return append(payload, '}'), nil
+}
+
+// reservedClaim reports whether a name is that of a claim that we write ourselves.
+func reservedClaim(name string) bool {
+	switch name {
+	case "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "email", "phone", "app_metadata", "user_metadata", "role", "aal", "amr",
+		"session_id", "is_anonymous", "client_id", "scope", "scp", "tenant_role", "permissions", "cnf", "act", "azp", "nonce", "auth_time":
+		return true
+	}
+	return !auth.CleanText(name) || len(name) > 64
 }
 
 // customizedMethod is what a hook is told: how the session began, or that it goes on.

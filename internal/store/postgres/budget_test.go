@@ -68,7 +68,7 @@ func TestBudget(t *testing.T) {
 	ctx := t.Context()
 	owner := create(t, s, 1).User
 	for n := byte(10); n < 16; n++ {
-		if err := s.StartSession(ctx, auth.SessionStart{Session: session(n, 1), Audit: entry(n)}); err != nil {
+		if err := start(ctx, s, auth.SessionStart{Session: session(n, 1), Audit: entry(n)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,13 +100,13 @@ func TestBudget(t *testing.T) {
 		name string
 		run  func(round byte) error
 	}{
-		{"UserWithSession", func(byte) error { _, err := s.UserWithSession(ctx, owner.ID, id('s', 1)); return err }},
+		{"UserWithSession", func(byte) error { _, err := s.UserWithSession(ctx, owner.ID, id('s', 1), t0); return err }},
 		{"UserByEmail", func(byte) error { _, err := s.UserByEmail(ctx, owner.Email, owner.Aud); return err }},
 		{"UserByID", func(byte) error { _, err := s.UserByID(ctx, owner.ID); return err }},
 		{"RotateRefresh", func(round byte) error { return rotate(int64(round)) }},
 		{"RotateRefresh with the parent", func(byte) error { return rotate(1) }},
 		{"StartSession", func(round byte) error {
-			return s.StartSession(ctx, auth.SessionStart{Session: session(20+round, 1), Audit: next(), Identity: auth.ProviderEmail})
+			return start(ctx, s, auth.SessionStart{Session: session(20+round, 1), Audit: next(), Identity: auth.ProviderEmail})
 		}},
 		{"CreateAccount", func(round byte) error { return s.CreateAccount(ctx, account(5+round)) }},
 		{"UpdateUser", update},
@@ -139,7 +139,7 @@ func TestBudget(t *testing.T) {
 	} {
 		for round := range byte(2) {
 			if op.name == "EndSessions, all" { // each needs a session to be called from
-				if err := s.StartSession(ctx, auth.SessionStart{Session: session(30+round, 1), Audit: next()}); err != nil {
+				if err := start(ctx, s, auth.SessionStart{Session: session(30+round, 1), Audit: next()}); err != nil {
 					t.Fatal(err)
 				}
 			}

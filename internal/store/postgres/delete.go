@@ -10,6 +10,13 @@ import (
 	"github.com/cardea-auth/cardea/internal/auth"
 )
 
+// lockOwner locks an account and its customers, in the order of their ids: what becomes of
+// an agent is noted with the customers. (The unique index of those without an end is by
+// customer; coalesce keeps it out.)
+const lockOwner = `
+SELECT FROM auth.users WHERE id = $1 OR id = ANY (ARRAY(
+	SELECT object_id FROM auth.relations WHERE subject_id = $1 AND kind = 'agent' AND coalesce(ends_at, 'infinity') = 'infinity')) ORDER BY id FOR NO KEY UPDATE`
+
 // deleteUser leaves identities, sessions and factors to the foreign keys, also those of
 // the application's own tables.
 const deleteUser = `
@@ -20,8 +27,13 @@ SELECT count(*) FROM u`
 
 // DeleteUser implements store.Users.
 func (s *Store) DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
-	var found int64
-	if err := s.pool.QueryRow(ctx, deleteUser, append(auditArgs(audit), uuid(id))...).Scan(&found); err != nil {
+	var (
+		b     pgx.Batch
+		found int64
+	)
+	b.Queue(lockOwner, uuid(id))
+	b.Queue(deleteUser, append(auditArgs(audit), uuid(id))...).QueryRow(func(row pgx.Row) error { return row.Scan(&found) })
+	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return storeError("delete user", err)
 	}
 	if found == 0 {
@@ -51,6 +63,10 @@ WITH n AS (
 UPDATE auth.identities i SET provider_id = n.provider_id, identity_data = '{}', updated_at = $4
 FROM n WHERE i.id = n.id AND i.user_id = $1 AND ` + changed
 
+	deleteProfile     = `DELETE FROM auth.profiles WHERE user_id = $1 AND ` + changed
+	deleteMemberships = `DELETE FROM auth.memberships WHERE user_id = $1 AND ` + changed
+	deleteRelations   = `DELETE FROM auth.relations WHERE (subject_id = $1 OR object_id = $1) AND ` + changed
+
 	deleteFactors = `DELETE FROM auth.mfa_factors WHERE user_id = $1 AND ` + changed
 )
 
@@ -65,14 +81,16 @@ func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 		b     pgx.Batch
 		found bool
 	)
-	b.Queue(lockUser, key)
+	b.Queue(lockOwner, key)
 	b.Queue(softDeleteUser, key, at, d.Email, d.Phone).Exec(func(tag pgconn.CommandTag) error {
 		found = tag.RowsAffected() == 1
 		return nil
 	})
 	b.Queue(softDeleteIdentities, key, ids, replacements, at)
 	b.Queue(revokeAll, key)
-	b.Queue(deleteFactors, key)
+	for _, sql := range []string{deleteFactors, deleteProfile, deleteMemberships, deleteRelations} {
+		b.Queue(sql, key)
+	}
 	b.Queue(deleteTokens, key)
 	b.Queue(auditChange, append([]any{key}, auditArgs(d.Audit)...)...)
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {

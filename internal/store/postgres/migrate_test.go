@@ -74,7 +74,11 @@ func TestMigrateFromEarlier(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openURL(t, url)
-	want := create(t, s, 1).User
+	// As the first release wrote it, with a role that somebody had put there by hand.
+	want := account(1).User
+	exec(t, connect(t, url), `INSERT INTO auth.users (id, aud, email, encrypted_password, raw_app_meta_data)
+		VALUES ($1, $2, $3, $4, '{"roles": ["admin", 7, "admin"]}')`, want.ID.String(), want.Aud, want.Email, want.PasswordHash)
+	exec(t, connect(t, url), `INSERT INTO auth.users (id, raw_app_meta_data) VALUES ($1, '{"roles": "admin"}')`, id('u', 2).String())
 	if err := s.CheckSchema(t.Context()); !errors.Is(err, postgres.ErrSchemaOlder) {
 		t.Errorf("CheckSchema: %v, want ErrSchemaOlder", err)
 	}
@@ -85,6 +89,10 @@ func TestMigrateFromEarlier(t *testing.T) {
 	}
 	if got, err := s.UserByID(t.Context(), want.ID); err != nil || got.Email != want.Email {
 		t.Errorf("account: %+v, %v", got, err)
+	}
+	admins, err := s.ListPeople(t.Context(), auth.PersonQuery{Role: "admin", At: t0, Limit: 10})
+	if err != nil || len(admins) != 1 || admins[0].User.ID != want.ID || !admins[0].Profile.Active {
+		t.Errorf("admins: %+v, %v", admins, err)
 	}
 	r := issue(t, s, 10)
 	if res, err := s.RedeemOneTime(t.Context(), r); err != nil || res.Outcome != auth.RedeemDone {
@@ -227,7 +235,7 @@ func TestColumns(t *testing.T) {
 	want := map[string]string{
 		"identities": "provider_id user_id identity_data provider last_sign_in_at created_at updated_at email id",
 		"sessions": "id user_id created_at updated_at factor_id aal not_after refreshed_at user_agent ip tag oauth_client_id " +
-			"refresh_token_hmac_key refresh_token_counter scopes refresh_token_parent",
+			"refresh_token_hmac_key refresh_token_counter scopes refresh_token_parent name tenant_id",
 		"mfa_amr_claims":    "session_id created_at updated_at authentication_method id",
 		"audit_log_entries": "instance_id id payload created_at ip_address",
 		"mfa_factors": "id user_id friendly_name factor_type status created_at updated_at secret phone last_challenged_at " +
@@ -241,14 +249,15 @@ func TestColumns(t *testing.T) {
 			"confirmation_sent_at recovery_token recovery_sent_at email_change_token_new email_change email_change_sent_at " +
 			"last_sign_in_at raw_app_meta_data raw_user_meta_data is_super_admin created_at updated_at phone phone_confirmed_at " +
 			"phone_change phone_change_token phone_change_sent_at confirmed_at email_change_token_current " +
-			"email_change_confirm_status banned_until reauthentication_token reauthentication_sent_at is_sso_user deleted_at is_anonymous",
+			"email_change_confirm_status banned_until reauthentication_token reauthentication_sent_at is_sso_user deleted_at is_anonymous " +
+			"is_active has_agent",
 	}
 	for table, columns := range want {
 		if d := cmp.Diff(strings.Fields(columns), got[table]); d != "" {
 			t.Errorf("%s (-want +got):\n%s", table, d)
 		}
 	}
-	if _, ok := got["cardea_migrations"]; ok || len(got) != 12 {
+	if _, ok := got["cardea_migrations"]; ok || len(got) != 17 {
 		t.Errorf("tables: %d", len(got))
 	}
 }

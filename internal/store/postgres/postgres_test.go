@@ -120,6 +120,12 @@ func session(n, owner byte) auth.Session {
 	}
 }
 
+// start starts a session and leaves aside what it is given.
+func start(ctx context.Context, s store.Store, st auth.SessionStart) error {
+	_, err := s.StartSession(ctx, st)
+	return err
+}
+
 func create(tb testing.TB, s store.Store, n byte) auth.NewAccount {
 	tb.Helper()
 	a := account(n)

@@ -99,10 +99,9 @@ func redeem(ctx context.Context, conn *pgxpool.Conn, r *auth.Redeem) (auth.Redee
 		return res, redeemHalf(ctx, conn, r, &f)
 	case auth.RedeemDone:
 		res.FlowState, res.Replaced = p.Flow, p.Replaced
-		if p.Session != nil {
-			res.Session = *p.Session
+		if res.User, err = redeemDone(ctx, conn, &f, &p); err == nil && p.Session != nil {
+			res.Session = *p.Session // with its tenant
 		}
-		res.User, err = redeemDone(ctx, conn, &f, &p)
 	}
 	return res, err
 }
@@ -200,9 +199,9 @@ WHERE id = $1`
 
 	redeemSession = `
 WITH u AS (
-	SELECT id FROM auth.users WHERE id = $13
-),` + insertSession + `
-SELECT count(*) FROM s`
+	SELECT id FROM auth.users WHERE id = $14
+),` + sessionTenant + `,` + insertSession + `
+SELECT (SELECT w.tenant_id FROM w), (SELECT w.role FROM w)`
 
 	giveCode = `
 UPDATE auth.flow_state SET user_id = $2, auth_code = $3, auth_code_issued_at = $4, updated_at = $4 WHERE id = $1`
@@ -228,13 +227,16 @@ func redeemDone(ctx context.Context, conn *pgxpool.Conn, f *auth.FoundToken, p *
 	b.Queue(deleteTokens, key)
 	if p.DropFactors {
 		b.Queue(deleteFactors, key)
+		b.Queue(deleteProfile, key) // who had not proved anything said all that
 	}
 	if p.Session != nil {
 		since = timestamp(p.Session.CreatedAt)
 	}
 	b.Queue(finishRedeem, key, p.ClearEmailChange, p.ClearPhoneChange, since)
 	if p.Session != nil {
-		b.Queue(redeemSession, append(sessionArgs(p.Session), key)...)
+		b.Queue(redeemSession, append(sessionArgs(p.Session), key)...).QueryRow(func(row pgx.Row) error {
+			return row.Scan((*reference)(&p.Session.TenantID), (*text)(&p.Session.TenantRole))
+		})
 		b.Queue(signInIdentity, key, p.Provider, since)
 	}
 	switch {

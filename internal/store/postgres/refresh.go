@@ -24,8 +24,9 @@ WITH l AS (
 		s.id AS s_id, s.created_at AS s_created_at, s.updated_at AS s_updated_at, s.refreshed_at, s.not_after,
 		s.aal::text AS aal, s.user_agent, host(s.ip) AS ip,
 		coalesce(s.refresh_token_counter, 0) AS counter, s.refresh_token_parent AS parent,
+		s.name, s.tenant_id, ` + tenantRole + ` AS tenant_role,
 		CASE
-			WHEN u.banned_until > $3 THEN 5
+			WHEN u.banned_until > $3 OR NOT u.is_active THEN 5
 			WHEN s.not_after <= $3 OR s.created_at <= $7
 				OR coalesce(s.refreshed_at AT TIME ZONE 'utc', s.created_at) <= $8 THEN 4
 			WHEN $2 = coalesce(s.refresh_token_counter, 0) THEN 1
@@ -56,7 +57,8 @@ SELECT ` + userColumns + `,` + userChildren + `,
 	u.outcome, u.s_id, u.s_created_at, u.s_updated_at, u.refreshed_at, u.not_after, u.aal, u.user_agent, u.ip,
 	u.counter, u.parent,
 	ARRAY(SELECT ROW(c.authentication_method, c.updated_at) FROM auth.mfa_amr_claims c
-		WHERE c.session_id = u.s_id ORDER BY c.updated_at DESC, c.authentication_method)
+		WHERE c.session_id = u.s_id ORDER BY c.updated_at DESC, c.authentication_method),
+	u.name, u.tenant_id, u.tenant_role
 FROM l u`
 
 // RotateRefresh implements store.Sessions.
@@ -74,7 +76,8 @@ func (s *Store) RotateRefresh(ctx context.Context, r auth.Rotation) (auth.Rotati
 		uuid(e.ID), timestamp(e.At), string(e.Payload()), e.IP)
 	err := scanUser(row, &res.User, &outcome, (*[16]byte)(&se.ID), (*moment)(&se.CreatedAt), (*moment)(&se.UpdatedAt),
 		(*moment)(&se.RefreshedAt), (*moment)(&se.NotAfter), (*text)(&se.AAL), (*text)(&se.UserAgent), (*text)(&se.IP),
-		&se.Counter, &se.Parent, amrRecords(&se.AMR))
+		&se.Counter, &se.Parent, amrRecords(&se.AMR), (*text)(&se.Name), (*reference)(&se.TenantID),
+		&tenantRoleOf{&se.TenantID, &se.TenantRole})
 	if err != nil {
 		return auth.RotationResult{}, storeError("rotate refresh token", err)
 	}
@@ -90,6 +93,7 @@ func (s *Store) RotateRefresh(ctx context.Context, r auth.Rotation) (auth.Rotati
 		se.IP, se.UserAgent = r.IP, r.UserAgent
 	case auth.Reused: // the row is gone, and nothing of it must be used to make a token
 		se.Counter, se.Parent, se.AMR = 0, 0, nil
+		se.TenantID, se.TenantRole = auth.ID{}, ""
 	}
 	return res, nil
 }

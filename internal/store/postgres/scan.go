@@ -36,8 +36,17 @@ func scanUser(row pgx.Row, u *auth.User, extra ...any) error {
 	factors := records[auth.Factor]{&u.Factors, func(f *auth.Factor) pgtype.CompositeIndexScanner {
 		return (*factorRecord)(f)
 	}}
-	targets := make([]any, 0, 32)
-	targets = append(targets,
+	targets := append(userTargets(u), &identities, &factors)
+	if err := row.Scan(append(targets, extra...)...); err != nil {
+		return err
+	}
+	finishUser(u)
+	return nil
+}
+
+// userTargets gives where userColumns go; finishUser has to be called afterwards.
+func userTargets(u *auth.User) []any {
+	return append(make([]any, 0, 48),
 		(*[16]byte)(&u.ID), (*text)(&u.Aud), (*text)(&u.Role), (*text)(&u.Email), (*text)(&u.Phone), (*text)(&u.PasswordHash),
 		(*moment)(&u.EmailConfirmedAt), (*moment)(&u.PhoneConfirmedAt), (*moment)(&u.InvitedAt),
 		(*moment)(&u.ConfirmationSentAt), (*moment)(&u.RecoverySentAt),
@@ -45,16 +54,14 @@ func scanUser(row pgx.Row, u *auth.User, extra ...any) error {
 		(*moment)(&u.ReauthenticationSentAt), (*moment)(&u.LastSignInAt),
 		(*[]byte)(&u.AppMetadata), (*[]byte)(&u.UserMetadata), &u.IsSSO, &u.IsAnonymous,
 		(*moment)(&u.BannedUntil), (*moment)(&u.CreatedAt), (*moment)(&u.UpdatedAt),
-		&identities, &factors,
 	)
-	if err := row.Scan(append(targets, extra...)...); err != nil {
-		return err
-	}
+}
+
+func finishUser(u *auth.User) {
 	if u.Role == "" { // a token without a role is refused by the database's API
 		u.Role = auth.RoleAuthenticated
 	}
 	u.AppMetadata, u.UserMetadata = document(u.AppMetadata), document(u.UserMetadata)
-	return nil
 }
 
 // text reads a column where NULL means the same as "".
@@ -63,6 +70,34 @@ type text string
 // ScanText implements pgtype.TextScanner.
 func (t *text) ScanText(v pgtype.Text) error {
 	*t = text(v.String)
+	return nil
+}
+
+// reference reads a uuid column where NULL is the zero id.
+type reference auth.ID
+
+// ScanUUID implements pgtype.UUIDScanner.
+func (r *reference) ScanUUID(v pgtype.UUID) error {
+	*r = reference{}
+	if v.Valid {
+		*r = v.Bytes
+	}
+	return nil
+}
+
+// tenantRoleOf reads the role in a session's tenant, which has been read before; NULL
+// takes the tenant away too, as there is nothing to do in it.
+type tenantRoleOf struct {
+	tenant *auth.ID
+	role   *string
+}
+
+// ScanText implements pgtype.TextScanner.
+func (t *tenantRoleOf) ScanText(v pgtype.Text) error {
+	*t.role = v.String
+	if !v.Valid {
+		*t.tenant = auth.ID{}
+	}
 	return nil
 }
 

@@ -85,6 +85,13 @@ func TestTablesAreClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for table := range tables { // also those that are empty here
+		var closed bool
+		err := conn.QueryRow(t.Context(), "SELECT relrowsecurity FROM pg_class WHERE oid = ('auth.' || $1)::regclass", table).Scan(&closed)
+		if err != nil || !closed {
+			t.Errorf("row-level security of %s: %v (%v)", table, closed, err)
+		}
+	}
 	for _, role := range []string{"anon", "authenticated"} {
 		exec(t, conn, "SET ROLE "+role)
 		for table := range tables {
@@ -125,7 +132,7 @@ func TestRowInsertedByHand(t *testing.T) {
 	if err != nil || r.Outcome != auth.Rotated || r.Session.Counter != 1 {
 		t.Errorf("refresh: %+v, %v", r, err)
 	}
-	if err := s.StartSession(t.Context(), auth.SessionStart{Session: session(2, 1), Audit: entry(1)}); err != nil {
+	if err := start(t.Context(), s, auth.SessionStart{Session: session(2, 1), Audit: entry(1)}); err != nil {
 		t.Errorf("sign-in: %v", err)
 	}
 	if _, err := s.UpdateUser(t.Context(), user, auth.UserPatch{At: t0, UserMetadata: auth.MetadataPatch{Delete: []string{"x"}}}); err != nil {
@@ -136,7 +143,7 @@ func TestRowInsertedByHand(t *testing.T) {
 	if u, err = s.UserByID(t.Context(), other); err != nil || !u.BannedAt(t0.AddDate(1000, 0, 0)) {
 		t.Errorf("banned until infinity: %+v, %v", u, err)
 	}
-	if err := s.StartSession(t.Context(), auth.SessionStart{Session: session(3, 2), Audit: entry(2)}); !errors.Is(err, auth.ErrNotFound) {
+	if err := start(t.Context(), s, auth.SessionStart{Session: session(3, 2), Audit: entry(2)}); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("sign-in of a banned account: %v", err)
 	}
 	// Documents that are no objects are replaced by the first change.
@@ -203,7 +210,7 @@ func TestSignOutEverywhereAtOnce(t *testing.T) {
 		const devices = 8
 		for d := range byte(devices) {
 			st := auth.SessionStart{Session: session(10+d, 1), Audit: entry(100 + round*devices + d)}
-			if err := s.StartSession(t.Context(), st); err != nil {
+			if err := start(t.Context(), s, st); err != nil {
 				t.Fatal(err)
 			}
 		}

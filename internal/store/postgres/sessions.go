@@ -17,42 +17,44 @@ import (
 const startSession = `
 WITH u AS (
 	UPDATE auth.users SET last_sign_in_at = $2,
-		encrypted_password = CASE WHEN $19::text <> '' AND encrypted_password = $20::text THEN $19::text ELSE encrypted_password END
-	WHERE id = $17 AND deleted_at IS NULL AND (banned_until IS NULL OR banned_until <= $2)
+		encrypted_password = CASE WHEN $20::text <> '' AND encrypted_password = $21::text THEN $20::text ELSE encrypted_password END
+	WHERE id = $14 AND deleted_at IS NULL AND is_active AND (banned_until IS NULL OR banned_until <= $2)
 	RETURNING id
 ), i AS (
 	UPDATE auth.identities SET last_sign_in_at = $2
-	FROM u WHERE identities.user_id = u.id AND provider = $18
+	FROM u WHERE identities.user_id = u.id AND provider = $19
 ), k AS (
 	INSERT INTO auth.known_devices AS k (user_id, device, first_seen_at, last_seen_at)
-	SELECT id, $21, $2, $2 FROM u WHERE $21::text <> ''
+	SELECT id, $22, $2, $2 FROM u WHERE $22::text <> ''
 	ON CONFLICT (user_id, device) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
 		WHERE k.last_seen_at < EXCLUDED.last_seen_at - interval '1 day'
 	RETURNING xmax = 0 AS added
 ), o AS (
 	INSERT INTO auth.outbox (id, channel, kind, sealed, created_at, not_before)
-	SELECT $22::uuid, $23, $24, $25::bytea, $2, $2 FROM k
-	WHERE added AND $22 IS NOT NULL AND EXISTS (SELECT FROM auth.known_devices e WHERE e.user_id = $17)
-),` + insertSession + `,` + insertAudit + `
-SELECT count(*) FROM u`
+	SELECT $23::uuid, $24, $25, $26::bytea, $2, $2 FROM k
+	WHERE added AND $23 IS NOT NULL AND EXISTS (SELECT FROM auth.known_devices e WHERE e.user_id = $14)
+),` + sessionTenant + `,` + insertSession + `,` + insertAudit + `
+SELECT (SELECT count(*) FROM u), (SELECT w.tenant_id FROM w), (SELECT w.role FROM w)`
 
 // StartSession implements store.Sessions.
-func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) error {
-	args := append(sessionArgs(&st.Session), auditArgs(st.Audit)...)
-	args = append(args, uuid(st.Session.UserID), st.Identity, st.Rehash, st.RehashFrom, st.Device)
+func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) (auth.Session, error) {
+	args := append(append(sessionArgs(&st.Session), uuid(st.Session.UserID)), auditArgs(st.Audit)...)
+	args = append(args, st.Identity, st.Rehash, st.RehashFrom, st.Device)
 	if n := st.NewDevice; n != nil {
 		args = append(args, uuid(n.ID), n.Channel, n.Kind, n.Sealed)
 	} else {
 		args = append(args, nil, "", "", []byte{})
 	}
 	var found int64
-	if err := s.pool.QueryRow(ctx, startSession, args...).Scan(&found); err != nil {
-		return storeError("start session", err)
+	started := st.Session
+	row := s.pool.QueryRow(ctx, startSession, args...)
+	if err := row.Scan(&found, (*reference)(&started.TenantID), (*text)(&started.TenantRole)); err != nil {
+		return auth.Session{}, storeError("start session", err)
 	}
 	if found == 0 {
-		return auth.ErrNotFound
+		return auth.Session{}, auth.ErrNotFound
 	}
-	return nil
+	return started, nil
 }
 
 const (

@@ -11,8 +11,8 @@
 //     trip and one implicit transaction, but a new snapshot for each of its statements.
 //     (Under READ COMMITTED a single statement that waited re-reads only the row it
 //     waited for.)
-//   - Locks are always taken in the order account, then sessions, then one-time tokens and
-//     flows. A method that needs one row only takes that one. So no two methods can deadlock.
+//   - Locks are always taken in the order accounts (by id), then tenants, then sessions, then
+//     one-time tokens and flows. A method that needs one row only takes that one. So no two methods can deadlock.
 //   - Redeeming a one-time token is the one operation of two round trips: what it does
 //     depends on what it finds, and the decision is Go.
 package postgres
@@ -147,14 +147,25 @@ func storeError(what string, err error) error {
 		return auth.ErrNotFound
 	}
 	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == foreignKeyViolation {
+		switch pg.ConstraintName { // of somebody or something that has just been deleted
+		case "memberships_tenant_id_fkey", "memberships_user_id_fkey", "profiles_user_id_fkey", "relations_subject_id_fkey",
+			"relations_object_id_fkey", "relations_tenant_id_fkey":
+			return auth.ErrNotFound
+		}
+	}
 	if errors.As(err, &pg) && pg.Code == uniqueViolation {
 		switch pg.ConstraintName {
+		case "tenants_slug_key":
+			return auth.ErrSlugTaken
+		case "memberships_pkey", "relations_one_open_key", "relations_one_agent_key":
+			return auth.ErrConflict
 		case "users_email_partial_key":
 			return auth.ErrEmailTaken
 		case "users_phone_key":
 			return auth.ErrPhoneTaken
 		case "users_pkey", "identities_pkey", "identities_provider_id_provider_unique", "outbox_pkey",
-			"one_time_tokens_pkey", "flow_state_pkey":
+			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey":
 			return auth.ErrIDTaken
 		case "signing_keys_pkey", "signing_keys_one_current", "signing_keys_one_standby":
 			return auth.ErrConflict
@@ -165,9 +176,10 @@ func storeError(what string, err error) error {
 
 // SQLSTATE values (PostgreSQL manual, appendix A).
 const (
-	uniqueViolation = "23505"
-	undefinedTable  = "42P01"
-	undefinedSchema = "3F000"
+	uniqueViolation     = "23505"
+	foreignKeyViolation = "23503"
+	undefinedTable      = "42P01"
+	undefinedSchema     = "3F000"
 )
 
 // timestamp gives a parameter: a zero time is NULL.

@@ -42,7 +42,8 @@ UPDATE auth.users u SET updated_at = $2,
 			|| $20::jsonb) - $21::text[]
 		ELSE raw_user_meta_data END
 WHERE id = $1 AND deleted_at IS NULL
-	AND ($3::uuid IS NULL OR EXISTS (SELECT FROM auth.sessions s WHERE s.id = $3 AND s.user_id = u.id))`
+	AND ($3::uuid IS NULL OR EXISTS (SELECT FROM auth.sessions s WHERE s.id = $3 AND s.user_id = u.id))
+	AND ($22::timestamptz IS NULL OR u.updated_at = $22)`
 
 	removeIdentities = `DELETE FROM auth.identities WHERE user_id = $1 AND provider = ANY ($2::text[]) AND ` + changed
 
@@ -152,18 +153,25 @@ func updateArgs(id auth.ID, p *auth.UserPatch) ([]any, error) {
 	}
 	args = append(args, p.IsAnonymous)
 	for _, m := range []*auth.MetadataPatch{&p.AppMetadata, &p.UserMetadata} {
-		set := []byte(`{}`)
-		if len(m.Set) > 0 {
-			var err error
-			if set, err = json.Marshal(m.Set); err != nil {
-				return nil, err
-			}
-		}
-		remove := m.Delete
-		if remove == nil { // NULL would make the whole document NULL
-			remove = []string{}
+		set, remove, err := patchArgs(m)
+		if err != nil {
+			return nil, err
 		}
 		args = append(args, !m.IsZero(), set, remove)
 	}
-	return args, nil
+	return append(args, timestamp(p.RequireUpdatedAt)), nil
+}
+
+// patchArgs gives the members to write, as a document, and the names of those to remove.
+func patchArgs(m *auth.MetadataPatch) (set []byte, remove []string, err error) {
+	set, remove = []byte(`{}`), m.Delete
+	if len(m.Set) > 0 {
+		if set, err = json.Marshal(m.Set); err != nil {
+			return nil, nil, err
+		}
+	}
+	if remove == nil { // NULL would make the whole document NULL
+		remove = []string{}
+	}
+	return set, remove, nil
 }

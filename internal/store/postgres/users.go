@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,8 +25,14 @@ const (
 	FROM auth.users u WHERE u.id = $1 AND u.deleted_at IS NULL`
 
 	userWithSession = selectUser + `,
-	EXISTS (SELECT FROM auth.sessions s WHERE s.id = $2 AND s.user_id = u.id)
-	FROM auth.users u WHERE u.id = $1 AND u.deleted_at IS NULL`
+	s.id IS NOT NULL, NOT u.is_active, s.tenant_id, ` + tenantRole + `
+	FROM auth.users u LEFT JOIN auth.sessions s ON s.id = $2 AND s.user_id = u.id
+	WHERE u.id = $1 AND u.deleted_at IS NULL`
+
+	// tenantRole is the role of the account u in the tenant of its session s at the moment
+	// $3; NULL when the membership opens nothing.
+	tenantRole = `(SELECT ms.role FROM auth.memberships ms JOIN auth.tenants t ON t.id = ms.tenant_id AND t.is_active
+		WHERE ms.tenant_id = s.tenant_id AND ms.user_id = u.id AND ms.state = 'active' AND (ms.ends_at IS NULL OR ms.ends_at > $3))`
 )
 
 // UserByEmail implements store.Users.
@@ -44,9 +51,11 @@ func (s *Store) UserByID(ctx context.Context, id auth.ID) (auth.User, error) {
 }
 
 // UserWithSession implements store.Users.
-func (s *Store) UserWithSession(ctx context.Context, id, session auth.ID) (auth.UserSession, error) {
+func (s *Store) UserWithSession(ctx context.Context, id, session auth.ID, at time.Time) (auth.UserSession, error) {
 	var r auth.UserSession
-	if err := scanUser(s.pool.QueryRow(ctx, userWithSession, uuid(id), uuid(session)), &r.User, &r.Session); err != nil {
+	row := s.pool.QueryRow(ctx, userWithSession, uuid(id), uuid(session), timestamp(at))
+	err := scanUser(row, &r.User, &r.Session, &r.Inactive, (*reference)(&r.TenantID), &tenantRoleOf{&r.TenantID, &r.TenantRole})
+	if err != nil {
 		return auth.UserSession{}, storeError("user with session", err)
 	}
 	return r, nil

@@ -254,7 +254,7 @@ func wrap(op string, err error) error {
 			return taken
 		}
 	}
-	for _, known := range []error{auth.ErrNotFound, auth.ErrConflict, auth.ErrIDTaken, auth.ErrTooSoon, auth.ErrEmailTaken, auth.ErrPhoneTaken} {
+	for _, known := range []error{auth.ErrNotFound, auth.ErrConflict, auth.ErrIDTaken, auth.ErrTooSoon, auth.ErrEmailTaken, auth.ErrPhoneTaken, auth.ErrSlugTaken} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -271,13 +271,17 @@ func takenBy(text string) error {
 	}
 	columns, _, _ = strings.Cut(columns, " (")
 	switch columns {
+	case "tenants.slug":
+		return auth.ErrSlugTaken
+	case "memberships.tenant_id, memberships.user_id", "relations.object_id", "index 'relations_one_open_key'":
+		return auth.ErrConflict
 	case "users.email":
 		return auth.ErrEmailTaken
 	case "users.phone":
 		return auth.ErrPhoneTaken
 	case "users.id", "identities.id", "identities.provider_id, identities.provider",
 		"sessions.id", "signing_keys.kid", "api_keys.id", "api_keys.hash",
-		"one_time_tokens.id", "flow_state.id", "outbox.id":
+		"one_time_tokens.id", "flow_state.id", "outbox.id", "tenants.id", "relations.id":
 		return auth.ErrIDTaken
 	}
 	return nil

@@ -68,10 +68,12 @@ func (s *Store) RedeemOneTime(ctx context.Context, r auth.Redeem) (auth.RedeemRe
 			return err
 		case auth.RedeemDone:
 			res.FlowState, res.Replaced = p.Flow, p.Replaced
-			if p.Session != nil {
-				res.Session = *p.Session
+			if err := redeemDone(ctx, run, &f, &p, &res.User); err != nil {
+				return err
 			}
-			return redeemDone(ctx, run, &f, &p, &res.User)
+			if p.Session != nil {
+				res.Session = *p.Session // with its tenant
+			}
 		}
 		return nil
 	})
@@ -144,6 +146,10 @@ func redeemDone(ctx context.Context, run runner, f *auth.FoundToken, p *auth.Red
 	}
 	if p.DropFactors {
 		if _, err := exec(ctx, run, sqlDeleteFactors, id.String()); err != nil {
+			return err
+		}
+		// Who had not proved anything said all that.
+		if _, err := exec(ctx, run, sqlDeleteProfile, id.String()); err != nil {
 			return err
 		}
 	}

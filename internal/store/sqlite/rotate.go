@@ -9,11 +9,18 @@ import (
 )
 
 const (
-	sqlSessionForRotation = `SELECT ` + userColumns + `,
-			s.id, s.user_id, s.aal, s.user_agent, s.ip, s.created_at, s.updated_at, s.refreshed_at, s.not_after,
+	// sessionColumns are what sessionDest reads, of the table sessions under the name s.
+	sessionColumns = `s.id, s.user_id, s.aal, s.user_agent, s.ip, s.created_at, s.updated_at, s.refreshed_at, s.not_after,
 			coalesce(s.refresh_token_counter, 0), s.refresh_token_parent,
 			(SELECT json_group_array(json_object('method', a.authentication_method, 'at', a.created_at)
-				ORDER BY a.created_at DESC, a.authentication_method) FROM mfa_amr_claims a WHERE a.session_id = s.id)
+				ORDER BY a.created_at DESC, a.authentication_method) FROM mfa_amr_claims a WHERE a.session_id = s.id),
+			s.name, s.tenant_id`
+	// tenantRole is the role of the account u in the tenant of its session s at the moment
+	// ?2; NULL when the membership opens nothing.
+	tenantRole = `(SELECT ms.role FROM memberships ms JOIN tenants t ON t.id = ms.tenant_id
+			WHERE ms.tenant_id = s.tenant_id AND ms.user_id = u.id AND ` + openMembership + `)`
+
+	sqlSessionForRotation = `SELECT ` + userColumns + `, ` + sessionColumns + `, ` + tenantRole + `, u.is_active
 		FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.id = ?1 AND u.deleted_at IS NULL`
 	sqlRotate = `UPDATE sessions SET refresh_token_counter = ?2, refresh_token_parent = ?3,
@@ -29,12 +36,14 @@ func (s *Store) RotateRefresh(ctx context.Context, rot auth.Rotation) (auth.Rota
 		return auth.RotationResult{}, auth.ErrNotFound
 	}
 	var res auth.RotationResult
+	var active bool
 	err := s.write(ctx, "rotate refresh token", func(r runner) error {
 		dest := append(userDest(&res.User), sessionDest(&res.Session)...)
-		if err := one(ctx, r, sqlSessionForRotation, []any{rot.SessionID.String()}, dest...); err != nil {
+		dest = append(dest, &tenantRoleOf{&res.Session.TenantID, &res.Session.TenantRole}, &active)
+		if err := one(ctx, r, sqlSessionForRotation, []any{rot.SessionID.String(), at(rot.At)}, dest...); err != nil {
 			return err
 		}
-		if res.Outcome = decide(&rot, &res.Session, &res.User); res.Outcome == auth.RotationUnknown {
+		if res.Outcome = decide(&rot, &res.Session, &res.User, active); res.Outcome == auth.RotationUnknown {
 			return auth.ErrNotFound
 		}
 		switch res.Outcome {
@@ -52,16 +61,16 @@ func (s *Store) RotateRefresh(ctx context.Context, rot auth.Rotation) (auth.Rota
 	return res, nil
 }
 
-// decide says what a rotation of s leads to, in this order: the ban, the limits of the
+// decide says what a rotation of s leads to, in this order: the ban (or the switch), the limits of the
 // session, then what the presented number is. RotationUnknown stands for a number that
 // this database never gave.
-func decide(r *auth.Rotation, s *auth.Session, u *auth.User) auth.RotationOutcome {
+func decide(r *auth.Rotation, s *auth.Session, u *auth.User, switchedOn bool) auth.RotationOutcome {
 	active := s.RefreshedAt
 	if active.IsZero() {
 		active = s.CreatedAt
 	}
 	switch {
-	case u.BannedAt(r.At):
+	case u.BannedAt(r.At), !switchedOn:
 		return auth.Banned
 	case !s.NotAfter.IsZero() && !s.NotAfter.After(r.At),
 		!r.CreatedAfter.IsZero() && !s.CreatedAt.After(r.CreatedAfter),
@@ -104,6 +113,7 @@ func endReused(ctx context.Context, r runner, rot *auth.Rotation, res *auth.Rota
 		return err
 	}
 	res.Session.Counter, res.Session.Parent, res.Session.AMR = 0, 0, nil
+	res.Session.TenantID, res.Session.TenantRole = auth.ID{}, ""
 	entry := rot.ReuseAudit
 	entry.ActorID, entry.ActorUsername = res.User.ID, res.User.Phone
 	if entry.ActorUsername == "" {
@@ -117,7 +127,7 @@ func sessionDest(s *auth.Session) []any {
 	return []any{
 		(*uuid)(&s.ID), (*uuid)(&s.UserID), (*nullText)(&s.AAL), (*nullText)(&s.UserAgent), (*nullText)(&s.IP),
 		(*micros)(&s.CreatedAt), (*micros)(&s.UpdatedAt), (*micros)(&s.RefreshedAt), (*micros)(&s.NotAfter),
-		&s.Counter, &s.Parent, (*amr)(s),
+		&s.Counter, &s.Parent, (*amr)(s), (*nullText)(&s.Name), (*uuid)(&s.TenantID),
 	}
 }
 

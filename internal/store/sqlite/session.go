@@ -12,15 +12,26 @@ import (
 
 const (
 	sqlInsertSession = `INSERT INTO sessions (id, user_id, aal, user_agent, ip, created_at, updated_at, refreshed_at, not_after,
-			refresh_token_counter, refresh_token_parent)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+			refresh_token_counter, refresh_token_parent, name, tenant_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlInsertAMR = `INSERT INTO mfa_amr_claims (session_id, authentication_method, created_at, updated_at)
 		VALUES (?1, ?2, ?3, ?3)`
 	// One statement finds the account, checks the ban and notes the sign-in.
 	sqlSignIn = `UPDATE users SET last_sign_in_at = ?2,
 			encrypted_password = CASE WHEN ?3 <> '' AND encrypted_password = ?4 THEN ?3 ELSE encrypted_password END
-		WHERE id = ?1 AND deleted_at IS NULL AND (banned_until IS NULL OR banned_until <= ?2)`
+		WHERE id = ?1 AND deleted_at IS NULL AND is_active = 1 AND (banned_until IS NULL OR banned_until <= ?2)`
 	sqlIdentitySignIn = `UPDATE identities SET last_sign_in_at = ?3 WHERE user_id = ?1 AND provider = ?2`
+
+	// openMembership holds for a membership ms in a tenant t at the moment ?2.
+	openMembership = `t.is_active = 1 AND ms.state = 'active' AND (ms.ends_at IS NULL OR ms.ends_at > ?2)`
+
+	sqlLastTenant = `SELECT ms.tenant_id, ms.role FROM memberships ms JOIN tenants t ON t.id = ms.tenant_id
+		WHERE ms.user_id = ?1 AND ` + openMembership + ` AND ms.tenant_id = (
+			SELECT s.tenant_id FROM sessions s WHERE s.user_id = ?1 ORDER BY s.created_at DESC, s.id DESC LIMIT 1)`
+	sqlOnlyTenant = `SELECT max(tenant_id), max(role) FROM (
+			SELECT ms.tenant_id, ms.role FROM memberships ms JOIN tenants t ON t.id = ms.tenant_id
+			WHERE ms.user_id = ?1 AND ` + openMembership + ` LIMIT 2)
+		HAVING count(*) = 1`
 
 	sqlDevices   = `SELECT count(*) FROM (SELECT 1 FROM known_devices WHERE user_id = ? LIMIT 1)`
 	sqlAddDevice = `INSERT INTO known_devices (user_id, device, first_seen_at, last_seen_at) VALUES (?1, ?2, ?3, ?3)
@@ -43,9 +54,14 @@ const (
 	sqlDeleteEndedByList = `DELETE FROM sessions WHERE ` + sqlEnded + ` AND id IN (SELECT value FROM json_each(?4))`
 )
 
+// insertSession puts the session into its tenant, see store.People, and says so in s. The
+// memberships of the account have been written before.
 func insertSession(ctx context.Context, r runner, s *auth.Session) error {
+	if err := findTenant(ctx, r, s); err != nil {
+		return err
+	}
 	if _, err := exec(ctx, r, sqlInsertSession, s.ID.String(), s.UserID.String(), str(s.AAL), str(s.UserAgent), str(s.IP),
-		at(s.CreatedAt), at(s.UpdatedAt), at(s.RefreshedAt), at(s.NotAfter), s.Counter, s.Parent); err != nil {
+		at(s.CreatedAt), at(s.UpdatedAt), at(s.RefreshedAt), at(s.NotAfter), s.Counter, s.Parent, str(s.Name), idOrNull(s.TenantID)); err != nil {
 		return err
 	}
 	for _, a := range s.AMR {
@@ -57,8 +73,8 @@ func insertSession(ctx context.Context, r runner, s *auth.Session) error {
 }
 
 // StartSession implements store.Sessions.
-func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) error {
-	return s.write(ctx, "start session", func(r runner) error {
+func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) (auth.Session, error) {
+	err := s.write(ctx, "start session", func(r runner) error {
 		user, now := st.Session.UserID.String(), at(st.Session.CreatedAt)
 		if n, err := exec(ctx, r, sqlSignIn, user, now, st.Rehash, st.RehashFrom); err != nil || n == 0 {
 			return orNotFound(err)
@@ -76,6 +92,25 @@ func (s *Store) StartSession(ctx context.Context, st auth.SessionStart) error {
 		}
 		return insertAudit(ctx, r, st.Audit)
 	})
+	if err != nil {
+		return auth.Session{}, err
+	}
+	return st.Session, nil
+}
+
+// findTenant looks for the tenant that a new session begins in.
+func findTenant(ctx context.Context, r runner, s *auth.Session) error {
+	s.TenantID, s.TenantRole = auth.ID{}, ""
+	user, now := s.UserID.String(), at(s.CreatedAt)
+	dest := []any{(*uuid)(&s.TenantID), &s.TenantRole}
+	if err := one(ctx, r, sqlLastTenant, []any{user, now}, dest...); !isNotFound(err) {
+		return err
+	}
+	// The only one, and no row when there are two.
+	if err := one(ctx, r, sqlOnlyTenant, []any{user, now}, dest...); !isNotFound(err) {
+		return err
+	}
+	return nil
 }
 
 // noteDevice remembers what a sign-in came from. A device that was seen today costs no write.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 )
@@ -37,9 +36,8 @@ const (
 		WHERE u.phone = ?1 AND u.is_sso_user = 0 AND u.aud = ?2 AND u.deleted_at IS NULL`
 	sqlUserByID = `SELECT ` + userColumns + ` FROM users u
 		WHERE u.id = ?1 AND u.deleted_at IS NULL`
-	sqlUserWithSession = `SELECT ` + userColumns + `,
-		EXISTS (SELECT 1 FROM sessions s WHERE s.id = ?2 AND s.user_id = u.id)
-		FROM users u WHERE u.id = ?1 AND u.deleted_at IS NULL`
+	sqlUserWithSession = `SELECT ` + userColumns + `, s.id IS NOT NULL, u.is_active = 0, s.tenant_id, ` + tenantRole + `
+		FROM users u LEFT JOIN sessions s ON s.id = ?3 AND s.user_id = u.id WHERE u.id = ?1 AND u.deleted_at IS NULL`
 )
 
 // userDest gives where the userColumns go.
@@ -154,10 +152,11 @@ func (s *Store) findUser(ctx context.Context, op, query string, args ...any) (au
 }
 
 // UserWithSession implements store.Users.
-func (s *Store) UserWithSession(ctx context.Context, id, session auth.ID) (auth.UserSession, error) {
+func (s *Store) UserWithSession(ctx context.Context, id, session auth.ID, now time.Time) (auth.UserSession, error) {
 	var us auth.UserSession
 	err := s.read("user with session", func(r runner) error {
-		return one(ctx, r, sqlUserWithSession, []any{id.String(), session.String()}, append(userDest(&us.User), &us.Session)...)
+		return one(ctx, r, sqlUserWithSession, []any{id.String(), at(now), session.String()}, append(userDest(&us.User), &us.Session,
+			&us.Inactive, (*uuid)(&us.TenantID), &tenantRoleOf{&us.TenantID, &us.TenantRole})...)
 	})
 	if err != nil {
 		return auth.UserSession{}, err
@@ -176,8 +175,7 @@ func (s *Store) ListUsers(ctx context.Context, q auth.UserQuery) (auth.UserPage,
 	if err != nil {
 		return page, fmt.Errorf("sqlite: list users: %w", err)
 	}
-	// What is longer than anything stored, or holds what no stored text can, matches nobody.
-	if len(q.Filter) > maxFilterBytes || strings.ContainsRune(q.Filter, 0) || !utf8.ValidString(q.Filter) {
+	if unsearchable(q.Filter) {
 		return page, nil
 	}
 	args := []any{q.Aud, int64(q.PerPage), offset(q)}

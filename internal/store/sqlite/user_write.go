@@ -40,7 +40,10 @@ const (
 		WHERE id = ?1 AND user_id = ?2`
 	sqlDeleteOtherIdentities = `DELETE FROM identities
 		WHERE user_id = ?1 AND id NOT IN (SELECT value FROM json_each(?2))`
-	sqlDeleteFactors = `DELETE FROM mfa_factors WHERE user_id = ?`
+	sqlDeleteFactors     = `DELETE FROM mfa_factors WHERE user_id = ?`
+	sqlDeleteProfile     = `DELETE FROM profiles WHERE user_id = ?`
+	sqlDeleteMemberships = `DELETE FROM memberships WHERE user_id = ?`
+	sqlDeleteRelations   = `DELETE FROM relations WHERE subject_id = ?1 OR object_id = ?1`
 )
 
 // CreateAccount implements store.Users.
@@ -58,6 +61,9 @@ func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
 			if err := insertIdentity(ctx, r, u.ID, &u.Identities[i]); err != nil {
 				return err
 			}
+		}
+		if err := insertPerson(ctx, r, &a); err != nil {
+			return err
 		}
 		if a.Session != nil {
 			if err := insertSession(ctx, r, a.Session); err != nil {
@@ -100,6 +106,9 @@ func (s *Store) UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (a
 			if err := hasSession(ctx, r, p.RequireSession, id); err != nil {
 				return err
 			}
+		}
+		if !p.RequireUpdatedAt.IsZero() && !p.RequireUpdatedAt.Equal(u.UpdatedAt) {
+			return auth.ErrNotFound
 		}
 		if err := applyPatch(ctx, r, &u, &p); err != nil {
 			return err
@@ -276,11 +285,10 @@ func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 		if _, err := exec(ctx, r, sqlDeleteOtherIdentities, id.String(), others); err != nil {
 			return err
 		}
-		if _, err := exec(ctx, r, sqlDeleteTokens, id.String()); err != nil {
-			return err
-		}
-		if _, err := exec(ctx, r, sqlDeleteFactors, id.String()); err != nil {
-			return err
+		for _, text := range []string{sqlDeleteTokens, sqlDeleteFactors, sqlDeleteProfile, sqlDeleteMemberships, sqlDeleteRelations} {
+			if _, err := exec(ctx, r, text, id.String()); err != nil {
+				return err
+			}
 		}
 		if _, err := revoke(ctx, r, id, auth.RevokeAll, auth.ID{}); err != nil {
 			return err

@@ -74,6 +74,21 @@ func (t *nullText) Scan(src any) error {
 	return nil
 }
 
+// tenantRoleOf reads the role in a session's tenant, which has been read before; NULL
+// takes the tenant away too, as there is nothing to do in it.
+type tenantRoleOf struct {
+	tenant *auth.ID
+	role   *string
+}
+
+// Scan implements sql.Scanner.
+func (t *tenantRoleOf) Scan(src any) error {
+	if src == nil {
+		*t.tenant = auth.ID{}
+	}
+	return (*nullText)(t.role).Scan(src)
+}
+
 // truth reads 0 or 1.
 type truth bool
 
@@ -104,6 +119,18 @@ func (o *object) Scan(src any) error {
 		return fmt.Errorf("a document is stored as %T", src)
 	}
 	return nil
+}
+
+// raw reads a document; NULL is none.
+type raw json.RawMessage
+
+// Scan implements sql.Scanner.
+func (d *raw) Scan(src any) error {
+	if src == nil {
+		*d = nil
+		return nil
+	}
+	return (*object)(d).Scan(src)
 }
 
 // The functions below give what is stored for a field of the domain.

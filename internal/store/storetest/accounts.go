@@ -68,7 +68,7 @@ func accountRoundTrip(_ *testing.T, e *env) {
 	got, err = e.UserByPhone(e.ctx, want.Phone, "clinic")
 	e.ok("UserByPhone", err)
 	e.same("UserByPhone", want, got)
-	with, err := e.UserWithSession(e.ctx, want.ID, s.ID)
+	with, err := e.UserWithSession(e.ctx, want.ID, s.ID, t0)
 	e.ok("UserWithSession", err)
 	e.same("UserWithSession", auth.UserSession{User: want, Session: true}, with)
 	page, err := e.ListUsers(e.ctx, auth.UserQuery{Aud: "clinic", SortBy: "created_at", Page: 1, PerPage: 10})
@@ -231,13 +231,13 @@ func accountNotFound(_ *testing.T, e *env) {
 	e.is("UserByID", err, auth.ErrNotFound)
 	_, err = e.UserByID(e.ctx, auth.ID{})
 	e.is("UserByID of none", err, auth.ErrNotFound)
-	_, err = e.UserWithSession(e.ctx, userID(9), sessionID(2))
+	_, err = e.UserWithSession(e.ctx, userID(9), sessionID(2), t0)
 	e.is("UserWithSession", err, auth.ErrNotFound)
 
 	for what, id := range map[string]auth.ID{
 		"no session": {}, "unknown session": sessionID(9), "somebody else's session": sessionID(2),
 	} {
-		got, err := e.UserWithSession(e.ctx, userID(1), id)
+		got, err := e.UserWithSession(e.ctx, userID(1), id, t0)
 		e.ok(what, err)
 		e.same(what, auth.UserSession{User: e.user(1)}, got)
 	}

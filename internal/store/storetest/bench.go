@@ -19,14 +19,7 @@ const benchUsersEnv = "CARDEA_BENCH_USERS"
 // Bench measures the hot paths, with allocations, one call at a time and from several
 // goroutines. All of them share one store.
 func Bench(b *testing.B, f Factory) {
-	users := 1000
-	if v := os.Getenv(benchUsersEnv); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			b.Fatalf("%s=%q is not a number of users", benchUsersEnv, v)
-		}
-		users = n
-	}
+	users := benchUsers(b)
 	e := newEnv(b, f)
 	for n := 1; n <= users; n++ {
 		a := account(n)
@@ -44,7 +37,7 @@ func Bench(b *testing.B, f Factory) {
 		return err
 	})
 	e.measure(b, "UserWithSession", func(i int64) error {
-		r, err := e.UserWithSession(e.ctx, userID(pick(i)), sessionID(pick(i)))
+		r, err := e.UserWithSession(e.ctx, userID(pick(i)), sessionID(pick(i)), t0)
 		if err == nil && !r.Session {
 			return fmt.Errorf("session %d is not alive", pick(i))
 		}
@@ -52,7 +45,7 @@ func Bench(b *testing.B, f Factory) {
 	})
 	e.measure(b, "StartSession", func(i int64) error {
 		n := int(atomic.AddInt64(&next, 1))
-		return e.StartSession(e.ctx, auth.SessionStart{
+		return e.start(auth.SessionStart{
 			Session: session(n, pick(i)), Audit: audit(n, "login", "account"), Identity: auth.ProviderEmail,
 		})
 	})
@@ -80,6 +73,18 @@ func Bench(b *testing.B, f Factory) {
 		}
 		return nil
 	})
+}
+
+func benchUsers(b *testing.B) int {
+	users := 1000
+	if v := os.Getenv(benchUsersEnv); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			b.Fatalf("%s=%q is not a number of users", benchUsersEnv, v)
+		}
+		users = n
+	}
+	return users
 }
 
 // benchOneTimes measures messages and codes. Each round trip of a code is an issue and a

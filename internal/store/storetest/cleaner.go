@@ -19,7 +19,7 @@ func cleanerKinds(_ *testing.T, e *env) {
 	start := func(n int, change func(*auth.Session)) {
 		s := session(n, 1)
 		change(&s)
-		e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
+		e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
 	}
 	start(1, func(*auth.Session) {})
 	start(2, func(s *auth.Session) { s.NotAfter = after(time.Hour - time.Microsecond) })
@@ -55,7 +55,7 @@ func cleanerLimit(_ *testing.T, e *env) {
 	for n := 1; n <= sessions; n++ {
 		s := session(n, 1)
 		s.NotAfter = t0
-		e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
+		e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
 	}
 	for _, want := range []int64{3, 3, 1, 0} {
 		n, err := e.DeleteEndedSessions(e.ctx, after(time.Second), time.Time{}, time.Time{}, 3)

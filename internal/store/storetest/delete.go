@@ -72,11 +72,11 @@ func deleteSoft(_ *testing.T, e *env) {
 		_, err = e.UserByPhone(e.ctx, phone, "authenticated")
 		e.is("UserByPhone", err, auth.ErrNotFound)
 	}
-	_, err = e.UserWithSession(e.ctx, userID(1), sessionID(1))
+	_, err = e.UserWithSession(e.ctx, userID(1), sessionID(1), t0)
 	e.is("UserWithSession", err, auth.ErrNotFound)
 	_, err = e.UpdateUser(e.ctx, userID(1), auth.UserPatch{At: at, Role: ptr("x"), Audit: []auth.AuditEntry{refused}})
 	e.is("UpdateUser", err, auth.ErrNotFound)
-	e.is("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: session(4, 1), Audit: refused}), auth.ErrNotFound)
+	e.is("StartSession", e.start(auth.SessionStart{Session: session(4, 1), Audit: refused}), auth.ErrNotFound)
 	_, err = e.RotateRefresh(e.ctx, auth.Rotation{SessionID: sessionID(1), At: at, ReuseAudit: refused})
 	e.is("RotateRefresh", err, auth.ErrNotFound)
 	_, err = e.EndSessions(e.ctx, auth.EndSessions{UserID: userID(1), SessionID: sessionID(1), Which: auth.RevokeAll, Audit: refused})

@@ -22,7 +22,7 @@ func (e *env) signInFrom(n int, device string, at time.Time) int {
 	s.CreatedAt, s.UpdatedAt = at, at
 	m := message(500 + n)
 	m.CreatedAt, m.NotBefore = at, at
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account"), Device: device, NewDevice: &m}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account"), Device: device, NewDevice: &m}))
 	return e.claimed(after(1000 * time.Hour))
 }
 
@@ -45,7 +45,7 @@ func devicesNotice(_ *testing.T, e *env) {
 	e.same("second device again", 0, e.signInFrom(4, "phone", after(48*time.Hour)))
 	e.same("not kept", 0, e.signInFrom(5, "", after(49*time.Hour)))
 	s := session(6, 1)
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(806, "login", "account"), Device: "tablet"}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(806, "login", "account"), Device: "tablet"}))
 	e.same("nobody to tell", 0, e.claimed(after(1000*time.Hour)))
 }
 
@@ -54,7 +54,7 @@ func devicesRefused(_ *testing.T, e *env) {
 	a.User.BannedUntil = after(time.Hour)
 	e.create(a)
 	s, m := session(1, 1), message(501)
-	e.is("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(801, "login", "account"), Device: "laptop", NewDevice: &m}), auth.ErrNotFound)
+	e.is("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(801, "login", "account"), Device: "laptop", NewDevice: &m}), auth.ErrNotFound)
 	n, err := e.DeleteOldDevices(e.ctx, after(1000*time.Hour), 100)
 	e.ok("DeleteOldDevices", err)
 	e.same("devices", int64(0), n)

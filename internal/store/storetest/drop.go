@@ -24,6 +24,7 @@ func dropCases() []testCase {
 		testCase{"what an invitation made is kept", dropNotInvited},
 		testCase{"an account with one proved address has an owner", dropNotOwned},
 		testCase{"metadata that is no object", dropOddMetadata},
+		testCase{"the profile, and the role that was asked for", dropProfile},
 	)
 }
 

@@ -127,7 +127,7 @@ func raceParent(_ *testing.T, e *env) {
 	e.create(account(1))
 	s := session(1, 1)
 	s.Counter, s.Parent = 5, 4
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(500, "login", "account")}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(500, "login", "account")}))
 	got := e.rotateTogether(racers, 4, after(time.Hour))
 	e.same("outcomes", map[auth.RotationOutcome]int{auth.Rotated: 1, auth.Replayed: racers - 1}, got)
 	r, err := e.RotateRefresh(e.ctx, rotation(1, 5, after(time.Hour+time.Second)))
@@ -141,7 +141,7 @@ func raceReuse(_ *testing.T, e *env) {
 		n := 10 + round
 		s := session(n, 1)
 		s.Counter, s.Parent = 5, 4
-		e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(500+n, "login", "account")}))
+		e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(500+n, "login", "account")}))
 		reused := make([]bool, racers)
 		for i, err := range together(racers, func(i int) error {
 			counter := int64(5)
@@ -285,7 +285,7 @@ func raceBan(_ *testing.T, e *env) {
 				_, err := e.UpdateUser(e.ctx, userID(n), auth.UserPatch{At: t0, BannedUntil: ptr(after(time.Hour)), Revoke: auth.RevokeAll})
 				return err
 			}
-			return e.StartSession(e.ctx, auth.SessionStart{Session: session(n*100+i, n), Audit: audit(1000*n+i, "login", "account")})
+			return e.start(auth.SessionStart{Session: session(n*100+i, n), Audit: audit(1000*n+i, "login", "account")})
 		}) {
 			if err != nil && (i == racers/2 || !errors.Is(err, auth.ErrNotFound)) {
 				e.tb.Errorf("%d: %v", i, err)
@@ -306,7 +306,7 @@ func raceDelete(_ *testing.T, e *env) {
 			case 1:
 				_, err = e.UpdateUser(e.ctx, userID(n), auth.UserPatch{At: t0, Role: ptr("x")})
 			case 2:
-				return e.StartSession(e.ctx, auth.SessionStart{Session: session(n*100+i, n), Audit: audit(1000*n+i, "login", "account")})
+				return e.start(auth.SessionStart{Session: session(n*100+i, n), Audit: audit(1000*n+i, "login", "account")})
 			default:
 				_, err = e.RotateRefresh(e.ctx, rotation(n, 0, after(time.Hour)))
 			}

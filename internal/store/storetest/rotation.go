@@ -94,7 +94,7 @@ func rotationTable(_ *testing.T, e *env) {
 		n := i + 1
 		s := session(n, 1)
 		s.Counter, s.Parent, s.RefreshedAt = c.counter, c.parent, c.refreshed
-		e.ok(c.name, e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
+		e.ok(c.name, e.start(auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
 
 		r, err := e.RotateRefresh(e.ctx, rotation(n, c.presented, c.at))
 		e.is(c.name, err, c.err)
@@ -125,7 +125,7 @@ func rotationReuse(_ *testing.T, e *env) {
 	for n, owner := range map[int]int{11: 1, 12: 1, 21: 2} {
 		s := session(n, owner)
 		s.Counter, s.Parent = 5, 4
-		e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
+		e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
 	}
 	at := after(time.Hour)
 	for n, owner := range map[int]int{11: 1, 21: 2} {
@@ -175,7 +175,7 @@ func rotationLimits(_ *testing.T, e *env) {
 		s, r := session(n, 1), rotation(n, 5, at)
 		s.Counter, s.Parent = 5, 4
 		c.change(&s, &r)
-		e.ok(c.name, e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
+		e.ok(c.name, e.start(auth.SessionStart{Session: s, Audit: audit(800+n, "login", "account")}))
 		got, err := e.RotateRefresh(e.ctx, r)
 		e.ok(c.name, err)
 		e.same(c.name, c.want, got.Outcome)
@@ -190,7 +190,7 @@ func rotationLimits(_ *testing.T, e *env) {
 	// A ban goes before everything else that is wrong, and does not end the session.
 	s := session(50, 2)
 	s.Counter, s.Parent, s.NotAfter = 5, 4, at
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(850, "login", "account")}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(850, "login", "account")}))
 	e.update(2, auth.UserPatch{At: t0, BannedUntil: ptr(at.Add(time.Microsecond))})
 	for _, counter := range []int64{5, 4, 1} {
 		r, err := e.RotateRefresh(e.ctx, rotation(50, counter, at))

@@ -13,6 +13,7 @@ func sessionCases() []testCase {
 		{"start keeps every field", sessionFields},
 		{"rehash only what was verified", sessionRehash},
 		{"a ban wins over a proof", sessionBan},
+		{"X35 an account that is switched off begins no session", sessionInactive},
 		{"start without an account", sessionNoAccount},
 		{"end", sessionEnd},
 		{"end without a session", sessionEndRefused},
@@ -31,14 +32,14 @@ func sessionStart(_ *testing.T, e *env) {
 	s.CreatedAt = after(time.Minute)
 	entry := audit(500, "login", "account")
 	entry.At = s.CreatedAt
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: entry, Identity: "google"}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: entry, Identity: "google"}))
 	want.LastSignInAt = s.CreatedAt
 	want.Identities[1].LastSignInAt = s.CreatedAt
 	e.same("after a sign-in with google", want, e.user(1))
 
 	s = session(2, 1)
 	s.CreatedAt = after(2 * time.Minute)
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(501, "login", "account")}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(501, "login", "account")}))
 	want.LastSignInAt = s.CreatedAt
 	e.same("after a sign-in without identity", want, e.user(1))
 
@@ -60,7 +61,7 @@ func sessionFields(_ *testing.T, e *env) {
 	s.UserAgent, s.IP = "Mozilla/5.0 (é)", "2001:db8::7"
 	s.UpdatedAt, s.RefreshedAt, s.NotAfter = after(4*time.Microsecond), after(5*time.Microsecond), after(time.Hour)
 	s.Counter, s.Parent = 41, 39
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(500, "login", "account")}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(500, "login", "account")}))
 	user.LastSignInAt = s.CreatedAt
 
 	// The parent within the grace time shows the session as it is and changes nothing.
@@ -74,14 +75,14 @@ func sessionFields(_ *testing.T, e *env) {
 func sessionRehash(_ *testing.T, e *env) {
 	want := e.create(account(1))
 	s := session(1, 1)
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{
+	e.ok("StartSession", e.start(auth.SessionStart{
 		Session: s, Rehash: "$better$", RehashFrom: want.PasswordHash, Audit: audit(500, "login", "account"),
 	}))
 	want.PasswordHash = "$better$"
 	e.same("rehashed", want, e.user(1))
 
 	s = session(2, 1) // the password was changed between the look-up and now
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{
+	e.ok("StartSession", e.start(auth.SessionStart{
 		Session: s, Rehash: "$undo$", RehashFrom: "$hash$1", Audit: audit(501, "login", "account"),
 	}))
 	e.same("not undone", want, e.user(1))
@@ -104,7 +105,7 @@ func sessionBan(_ *testing.T, e *env) {
 		a.User.BannedUntil = c.until
 		a.User.LastSignInAt = after(-time.Hour)
 		want := e.create(a)
-		err := e.StartSession(e.ctx, auth.SessionStart{
+		err := e.start(auth.SessionStart{
 			Session: session(n, n), Rehash: "$new$", RehashFrom: want.PasswordHash, Identity: auth.ProviderEmail,
 			Audit: audit(500+n, "login", "account"),
 		})
@@ -121,8 +122,31 @@ func sessionBan(_ *testing.T, e *env) {
 		audit(501, "login", "account"), audit(503, "login", "account"), audit(504, "login", "account"))
 }
 
+// X35: an account that is switched off begins no session, and one that is on again does.
+func sessionInactive(_ *testing.T, e *env) {
+	e.create(account(1))
+	for i, active := range []bool{false, true} {
+		if _, err := e.UpdateProfile(e.ctx, userID(1), auth.ProfilePatch{At: t0, Active: &active}); err != nil {
+			e.ok("UpdateProfile", err)
+		}
+		err := e.start(auth.SessionStart{Session: session(1+i, 1), Audit: audit(501+i, "login", "account")})
+		if active {
+			e.ok("switched on", err)
+		} else {
+			e.is("switched off", err, auth.ErrNotFound)
+		}
+	}
+	e.wantAlive("sessions", 1, map[int]bool{1: false, 2: true})
+	off := false
+	_, err := e.UpdateProfile(e.ctx, userID(1), auth.ProfilePatch{At: t0, Active: &off})
+	e.ok("UpdateProfile", err)
+	res, err := e.RotateRefresh(e.ctx, rotation(2, 0, after(time.Minute)))
+	e.ok("RotateRefresh", err)
+	e.same("a session of before", auth.Banned, res.Outcome)
+}
+
 func sessionNoAccount(_ *testing.T, e *env) {
-	err := e.StartSession(e.ctx, auth.SessionStart{Session: session(1, 1), Audit: audit(500, "login", "account")})
+	err := e.start(auth.SessionStart{Session: session(1, 1), Audit: audit(500, "login", "account")})
 	e.is("StartSession", err, auth.ErrNotFound)
 	e.wantAudit("nothing happened")
 	e.create(account(1))

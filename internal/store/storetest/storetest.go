@@ -11,11 +11,13 @@ package storetest
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,31 +63,38 @@ type testCase struct {
 func Run(t *testing.T, f Factory) {
 	t.Helper()
 	runGroups(t, f, map[string][]testCase{
-		"accounts": accountCases(),
-		"update":   updateCases(),
-		"list":     listCases(),
-		"delete":   deleteCases(),
-		"sessions": sessionCases(),
-		"rotation": rotationCases(),
-		"cleaner":  cleanerCases(),
-		"onetimes": oneTimeCases(),
-		"devices":  deviceCases(),
-		"nonce":    nonceCases(),
-		"flows":    flowStateCases(),
-		"redeem":   redeemCases(),
-		"drop":     dropCases(),
-		"changes":  changeCases(),
-		"outbox":   outboxCases(),
-		"keys":     keyCases(),
-		"apikeys":  apiKeyCases(),
-		"store":    storeCases(),
+		"accounts":  accountCases(),
+		"update":    updateCases(),
+		"list":      listCases(),
+		"delete":    deleteCases(),
+		"sessions":  sessionCases(),
+		"rotation":  rotationCases(),
+		"cleaner":   cleanerCases(),
+		"onetimes":  oneTimeCases(),
+		"devices":   deviceCases(),
+		"nonce":     nonceCases(),
+		"people":    peopleCases(),
+		"lists":     peopleListCases(),
+		"tenants":   tenantCases(),
+		"members":   memberCases(),
+		"tenancy":   sessionTenantCases(),
+		"relations": relationCases(),
+		"flows":     flowStateCases(),
+		"redeem":    redeemCases(),
+		"drop":      dropCases(),
+		"changes":   changeCases(),
+		"outbox":    outboxCases(),
+		"keys":      keyCases(),
+		"apikeys":   apiKeyCases(),
+		"audit":     auditCases(),
+		"store":     storeCases(),
 	})
 }
 
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases()})
+	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases()})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
@@ -111,6 +120,8 @@ type env struct {
 	store.Store
 	tb  testing.TB
 	ctx context.Context //nolint:containedctx // lives as long as one test
+
+	fresh int // ids given by freshID
 }
 
 func newEnv(tb testing.TB, f Factory) *env {
@@ -136,6 +147,8 @@ const (
 	kindFlow
 	kindMessage
 	kindFactor
+	kindTenant
+	kindRelation
 )
 
 // fixedID gives the n-th id of a kind, in the form of a version 7 UUID.
@@ -249,11 +262,17 @@ func audit(n int, action, logType string) auth.AuditEntry {
 	}
 }
 
+// start starts a session and leaves aside what it is given.
+func (e *env) start(s auth.SessionStart) error {
+	_, err := e.StartSession(e.ctx, s)
+	return err
+}
+
 // sign starts session n for the user owner, with its own audit entry.
 func (e *env) sign(n, owner int) auth.Session {
 	e.tb.Helper()
 	s := session(n, owner)
-	e.ok("StartSession", e.StartSession(e.ctx, auth.SessionStart{Session: s, Audit: audit(100000+n, "login", "account")}))
+	e.ok("StartSession", e.start(auth.SessionStart{Session: s, Audit: audit(100000+n, "login", "account")}))
 	return s
 }
 
@@ -274,7 +293,7 @@ func (e *env) user(n int) auth.User {
 // alive reports whether session n is alive and belongs to the user owner.
 func (e *env) alive(n, owner int) bool {
 	e.tb.Helper()
-	r, err := e.UserWithSession(e.ctx, userID(owner), sessionID(n))
+	r, err := e.UserWithSession(e.ctx, userID(owner), sessionID(n), t0)
 	e.ok("UserWithSession", err)
 	return r.Session
 }
@@ -289,8 +308,8 @@ func (e *env) wantAlive(what string, owner int, want map[int]bool) {
 	e.same(what+": sessions alive", want, got)
 }
 
-// wantAudit checks the whole audit log where the store can show it. Entries come in the
-// order of their times, then their ids.
+// wantAudit checks the whole audit log where the store can show it. The order in which the
+// entries are given is free.
 func (e *env) wantAudit(what string, want ...auth.AuditEntry) {
 	e.tb.Helper()
 	a, ok := e.Store.(Auditor)
@@ -303,6 +322,7 @@ func (e *env) wantAudit(what string, want ...auth.AuditEntry) {
 	for i := range want {
 		wantRows[i] = AuditRow{ID: want[i].ID, At: want[i].At, Payload: want[i].Payload(), IP: want[i].IP}
 	}
+	slices.SortFunc(wantRows, func(a, b AuditRow) int { return stdcmp.Or(a.At.Compare(b.At), slices.Compare(a.ID[:], b.ID[:])) })
 	e.same(what+": audit log", wantRows, rows)
 }
 

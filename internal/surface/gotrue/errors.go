@@ -126,6 +126,21 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRefreshReused:    {400, "refresh_token_already_used", "Invalid Refresh Token: Already Used"},
 	auth.CodeRefreshExpired:   {400, "session_expired", "Invalid Refresh Token: Session Expired"},
 
+	// GoTrue has no tenants and no profiles; these are of the other surfaces, and of accounts
+	// that are switched off.
+	auth.CodeForbidden:        {403, "forbidden", "You are not allowed to do this"},
+	auth.CodeRoleNotAllowed:   {403, "role_not_allowed", "This role can't be chosen"},
+	auth.CodeUserInactive:     {403, "user_inactive", "This account is inactive"},
+	auth.CodeTenantNotFound:   {404, "tenant_not_found", "Tenant not found"},
+	auth.CodeTenantDenied:     {403, "tenant_denied", "You are not a member of this tenant"},
+	auth.CodeSlugExists:       {409, "slug_exists", "A tenant with this slug already exists"},
+	auth.CodeMemberExists:     {409, "member_exists", "This person is a member already"},
+	auth.CodeMemberNotFound:   {404, "member_not_found", "This person is not a member"},
+	auth.CodeLastOwner:        {409, "last_owner", "The last owner can't be taken away from a tenant"},
+	auth.CodeRelationExists:   {409, "relation_exists", "This relation exists already"},
+	auth.CodeRelationNotFound: {404, "relation_not_found", "Relation not found"},
+	auth.CodeSessionUnknown:   {404, "session_unknown", "Session not found"},
+
 	auth.CodeHookTimeout:           {422, "hook_timeout", "Failed to reach hook within maximum time of 5.000000 seconds"},
 	auth.CodeHookTimeoutAfterRetry: {422, "hook_timeout_after_retry", "Failed to reach hook after maximum retries"},
 	auth.CodeHookAnswerTooLarge:    {422, "hook_payload_over_size_limit", "Payload size exceeded size limit of 204800 bytes"},

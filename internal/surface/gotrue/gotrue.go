@@ -32,32 +32,18 @@
 package gotrue
 
 import (
-	"context"
 	"html/template"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/grant"
 	"github.com/cardea-auth/cardea/internal/redirect"
 	"github.com/cardea-auth/cardea/internal/web"
 )
-
-// Verifier checks access tokens.
-type Verifier interface {
-	Verify(ctx context.Context, token string) (*cardea.Principal, error)
-}
-
-// APIKeys recognises anon and service_role keys.
-type APIKeys interface {
-	// Resolve gives the database role of an API key. ok is false when the credential is not
-	// an API key at all; an API key that is unknown, revoked or expired is an error.
-	Resolve(ctx context.Context, credential string) (role string, ok bool, err error)
-}
 
 // KeySet gives the public keys as a JWK set (RFC 7517 §5) with an entity tag.
 type KeySet interface {
@@ -69,8 +55,8 @@ type Config struct {
 	Accounts   *flow.Accounts
 	Admin      *flow.Admin
 	Grants     *grant.Pipeline
-	Verifier   Verifier
-	APIKeys    APIKeys
+	Verifier   web.Verifier
+	APIKeys    web.APIKeys
 	Keys       KeySet
 	AdminRoles []string // role claims that may use /admin
 	Settings   Settings
@@ -102,8 +88,9 @@ type Settings struct {
 }
 
 type surface struct {
-	c    Config
-	link *template.Template
+	c       Config
+	callers *web.Callers
+	link    *template.Template
 }
 
 // route is one path with its methods.
@@ -114,7 +101,7 @@ type route struct {
 
 // Handler serves the surface; the prefix has been stripped.
 func Handler(c Config) http.Handler {
-	s := &surface{c, template.Must(template.New("link").Parse(linkHTML))}
+	s := &surface{c: c, callers: c.callers(), link: template.Must(template.New("link").Parse(linkHTML))}
 	mux := http.NewServeMux()
 	for _, r := range slices.Concat(s.routes(), gates()) {
 		h := s.dispatch(r)

@@ -1,15 +1,37 @@
-// Package mirror is the facade of an application that mirrors the users of an external
-// issuer, below /api/v1. So far it answers one route:
+// Package mirror is the API of an application whose clients hold the session themselves and
+// which keeps its own record of each person, below /api/v1. It translates: rules are in flow.
 //
-//	POST   /auth/identifier-status        how a person can sign in
+//	GET  /auth/config                     client ids for native sign-in; public
+//	POST /auth/identifier-status          how a person can sign in; public
+//	POST /auth/last-method                remember how the caller signed in
+//	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
+//	GET  /users/me                        the caller
+//	PUT  /users/me                        change the caller
+//	PUT  /users/me/phone                  another number
+//	GET  /users/me/identities             the caller's ways in
+//	GET  /users/me/preferences            and PUT; the object itself
+//	GET  /users/me/notification-settings  and PUT
+//	GET  /users/me/privacy-settings       and PUT
+//	GET  /users                           a page: everybody, or an agent's customers
+//	GET  /users/{id}                      one person
+//	PUT  /users/{id}                      change one
+//	POST /users/{id}/assign-agent         whose customer somebody is
 //
-// Errors are {"error": {"code", "message"}} with codes in capitals.
+// There is no login, refresh, logout or register: they are 404, as everything else.
+//
+// PUT changes what is given. Members that are null or left out stay, and those that a person
+// can't have changed here, such as id, role and the verified flags, are ignored, so that a
+// client may send back what it has got; the answer shows what holds. Objects are merged name
+// by name, where null removes a name: several applications share them.
+//
+// Errors are {"error": {"code", "message", "details"}} with codes in capitals; details only
+// where there are any.
 package mirror
 
 import (
-	"math"
 	"net/http"
-	"strconv"
+	"slices"
+	"strings"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
@@ -19,84 +41,122 @@ import (
 // Config wires the surface.
 type Config struct {
 	Accounts *flow.Accounts
+	People   *flow.People
+	Callers  *web.Callers
+	// Client ids that GET /auth/config tells; "" is told as null.
+	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
 }
 
 type surface struct{ c Config }
 
+// call is a request with who makes it; the caller of a public route is zero.
+type call struct {
+	r      *http.Request
+	caller auth.Caller
+}
+
+// actor is the caller, with nothing but what is his.
+func (c *call) actor() flow.Actor { return flow.Actor{Caller: c.caller} }
+
+// handler answers with a body and status 200; without one the status is 204.
+type handler func(s *surface, c *call) (body any, err error)
+
+// route is one line of the table in the package comment.
+type route struct {
+	method, path string
+	public       bool
+	serve        handler
+}
+
+func routes() []route {
+	list := []route{
+		{"GET", "/auth/config", true, (*surface).config},
+		{"POST", "/auth/identifier-status", true, (*surface).identifierStatus},
+		{"POST", "/auth/last-method", false, (*surface).lastMethod},
+		{"POST", "/auth/link-identity", false, (*surface).linkIdentity},
+		{"GET", "/users/me", false, (*surface).me},
+		{"PUT", "/users/me", false, (*surface).changeMe},
+		{"PUT", "/users/me/phone", false, (*surface).changePhone},
+		{"GET", "/users/me/identities", false, (*surface).identities},
+		{"GET", "/users", false, (*surface).list},
+		{"GET", "/users/{id}", false, (*surface).get},
+		{"PUT", "/users/{id}", false, (*surface).change},
+		{"POST", "/users/{id}/assign-agent", false, (*surface).assignAgent},
+	}
+	for _, p := range parts() {
+		list = append(list, route{"GET", p.path, false, p.get}, route{"PUT", p.path, false, p.put})
+	}
+	return list
+}
+
 // Handler serves the surface; the prefix has been stripped.
 func Handler(c Config) http.Handler {
 	s := &surface{c}
+	methods := map[string]map[string]http.Handler{}
+	for _, rt := range routes() {
+		if methods[rt.path] == nil {
+			methods[rt.path] = map[string]http.Handler{}
+		}
+		methods[rt.path][rt.method] = web.Handle(s.handler(&rt), writeError)
+	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /auth/identifier-status", web.Handle(s.identifierStatus, writeError))
+	for path, m := range methods {
+		h := dispatch(path, m)
+		mux.Handle(path, h)
+		mux.Handle(path+"/{$}", h)
+	}
 	mux.Handle("/", web.Handle(func(http.ResponseWriter, *http.Request) error { return errNoRoute }, writeError))
 	return mux
 }
 
-// identifierStatus is POST /auth/identifier-status.
-func (s *surface) identifierStatus(w http.ResponseWriter, r *http.Request) error {
-	body, err := web.ReadObject(r)
-	if err != nil {
-		return err
+// dispatch picks the handler by method. HEAD is answered as GET; a method that the path does
+// not have is 405 with the Allow header (RFC 9110 §15.5.6).
+func dispatch(path string, methods map[string]http.Handler) http.Handler {
+	if get, ok := methods[http.MethodGet]; ok {
+		methods[http.MethodHead] = get
 	}
-	f := body.Fields()
-	identifier := f.String("identifier")
-	if err := f.Err(); err != nil {
-		return err
+	var allow []string
+	for m := range methods {
+		allow = append(allow, m)
 	}
-	status, err := s.c.Accounts.IdentifierStatus(r.Context(), identifier, web.Meta(r))
-	if err != nil {
-		return err
-	}
-	return web.WriteJSON(w, http.StatusOK, struct {
-		Exists      bool   `json:"exists"`
-		Verified    bool   `json:"verified"`
-		HasPassword bool   `json:"has_password"`
-		Channel     string `json:"channel"`
-		NextStep    string `json:"next_step"`
-	}{status.Exists, status.Verified, status.HasPassword, status.Channel, status.NextStep})
+	slices.Sort(allow)
+	wrong := web.Handle(func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		return errBadMethod
+	}, writeError)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ev := web.EventFrom(r.Context()); ev != nil {
+			ev.Route = path
+		}
+		if h, ok := methods[r.Method]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		wrong.ServeHTTP(w, r)
+	})
 }
 
-const codeNoRoute auth.Code = "no_route"
-
-var errNoRoute = auth.E(codeNoRoute, "")
-
-// wireOf is the status, the code and the sentence of an error. Codes that this surface can't
-// meet are a failure of the server.
-func wireOf(c auth.Code) (status int, code, message string) {
-	switch c {
-	case codeNoRoute:
-		return http.StatusNotFound, "NOT_FOUND", "There is no such route"
-	case auth.CodeFeatureDisabled:
-		return http.StatusNotFound, "FEATURE_DISABLED", "This feature is not available on this server"
-	case auth.CodeBadJSON:
-		return http.StatusBadRequest, "BAD_REQUEST", "The request body could not be read"
-	case auth.CodeBodyTooLarge:
-		return http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE", "The request body is too large"
-	case auth.CodeValidation:
-		return http.StatusUnprocessableEntity, "VALIDATION_ERROR", "The request is not valid"
-	case auth.CodeRateLimited:
-		return http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED", "Too many requests, please try again later"
-	case auth.CodeUnavailable:
-		return http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE", "The service is not available right now, please try again"
-	case auth.CodeRequestTimeout:
-		return http.StatusGatewayTimeout, "REQUEST_TIMEOUT", "The request took too long"
+// handler serves one route: who, then the work.
+func (s *surface) handler(rt *route) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		c := &call{r: r}
+		if !rt.public {
+			var err error
+			if c.caller, err = s.c.Callers.Caller(r); err != nil {
+				return err //nolint:wrapcheck // an *auth.Error
+			}
+			// What a cache between us keeps must never be shown to another caller (S2.56).
+			w.Header().Set("Cache-Control", "private, no-store")
+			w.Header().Add("Vary", "Authorization")
+		}
+		body, err := rt.serve(s, c)
+		if err != nil {
+			return err
+		}
+		if body == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return web.WriteJSON(w, http.StatusOK, body)
 	}
-	return http.StatusInternalServerError, "INTERNAL_ERROR", "Unexpected failure"
-}
-
-func writeError(w http.ResponseWriter, _ *http.Request, e *auth.Error) {
-	status, code, message := wireOf(e.Code)
-	if e.Message != "" && status < http.StatusInternalServerError {
-		message = e.Message
-	}
-	if e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
-	type body struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
-	_ = web.WriteJSON(w, status, struct {
-		Error body `json:"error"`
-	}{body{code, message}})
 }

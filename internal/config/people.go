@@ -1,0 +1,30 @@
+package config
+
+import "time"
+
+// Surfaces that a server can mount. What is not mounted answers 404.
+const (
+	SurfaceSupabase = "supabase" // /auth/v1, as Supabase Auth
+	SurfaceREST     = "rest"     // /api/auth, /api/users, /api/tenants
+	SurfaceMirror   = "mirror"   // /api/v1, for applications that mirror an external issuer
+	SurfaceLegacy   = "legacy"   // old routes of one gateway
+	SurfaceAdmin    = "admin"    // /admin/v1, for operators
+)
+
+func surfaces() []string {
+	return []string{SurfaceSupabase, SurfaceREST, SurfaceMirror, SurfaceLegacy, SurfaceAdmin}
+}
+
+// People says how an application sees its people.
+type People struct {
+	Roles        string        // name of a catalogue that ships with Cardea, or path of a YAML file
+	TenantClaim  string        // name of the claim with the active tenant
+	SingleTenant string        // slug of the tenant where everybody is; "" lets people choose
+	Verification string        // of registrations: "", none or before_login; "" as the Autoconfirm settings say
+	DefaultRole  string        // of registrations that ask for none
+	PhoneRegion  string        // of numbers without a country code: ISO 3166-1 alpha-2, "" for none
+	TokenTTL     time.Duration // access tokens of /api/auth
+	MinAge       int           // youngest age that a birth date may tell
+
+	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
+}

@@ -1,0 +1,201 @@
+package rest
+
+import (
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/cardea-auth/cardea"
+	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/web"
+)
+
+// operation is one line of the route table: what the mux serves and the document says. The
+// types of what comes in and goes out are those of the handler, so neither can say something
+// that the code does not do.
+type operation struct {
+	method, path string
+	id           string // operationId: the name of the function in generated clients
+	tag          string
+	summary      string
+	text         string      // what else there is to know; "" for nothing
+	public       bool        // needs no token
+	hooked       bool        // the application's hooks may refuse
+	codes        []auth.Code // what may go wrong beside the codes of [operation.common]
+	run          binding
+}
+
+// call is a request, with who makes it where the operation needs somebody.
+type call struct {
+	r      *http.Request
+	caller auth.Caller
+	token  *cardea.Principal // nil for public operations
+}
+
+// none is what comes in where nothing does, and goes out with status 204.
+type none struct{}
+
+// reply is one way an operation answers when all goes well.
+type reply struct {
+	status int
+	what   string
+	body   reflect.Type // of none: no body
+}
+
+// binding is a handler with its types.
+type binding struct {
+	in      reflect.Type
+	replies []reply
+	serve   func(s *surface, c *call) (status int, body any, err error)
+}
+
+// answer binds a handler that has one good answer.
+func answer[In, Out any](status int, what string, h func(*surface, *call, In) (Out, error)) binding {
+	fields := fieldsOf(reflect.TypeFor[In]())
+	return binding{
+		in: reflect.TypeFor[In](), replies: []reply{{status, what, structOf[Out]()}},
+		serve: func(s *surface, c *call) (int, any, error) {
+			in, err := read[In](c.r, fields)
+			if err != nil {
+				return 0, nil, err
+			}
+			out, err := h(s, c, in)
+			return status, out, err
+		},
+	}
+}
+
+// structOf gives the type of an answer without its pointer.
+func structOf[T any]() reflect.Type {
+	t := reflect.TypeFor[T]()
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
+// either binds a handler that has two good answers: it gives one and nil for the other.
+func either[In, A, B any](a, b reply, h func(*surface, *call, In) (*A, *B, error)) binding {
+	a.body, b.body = reflect.TypeFor[A](), reflect.TypeFor[B]()
+	fields := fieldsOf(reflect.TypeFor[In]())
+	return binding{
+		in: reflect.TypeFor[In](), replies: []reply{a, b},
+		serve: func(s *surface, c *call) (int, any, error) {
+			in, err := read[In](c.r, fields)
+			if err != nil {
+				return 0, nil, err
+			}
+			first, second, err := h(s, c, in)
+			if first != nil {
+				return a.status, first, err
+			}
+			return b.status, second, err
+		},
+	}
+}
+
+// common are the codes that an operation may meet by its nature.
+func (o *operation) common() []auth.Code {
+	codes := []auth.Code{
+		auth.CodeRateLimited, auth.CodeInternal, auth.CodeUnavailable, auth.CodeRequestTimeout, auth.CodeOverloaded,
+	}
+	if !o.public {
+		codes = append(codes, auth.CodeNoAuthorization, auth.CodeBadJWT, auth.CodeBadSubject, auth.CodeTokenUserNotFound,
+			auth.CodeSessionNotFound, auth.CodeTokenUserBanned, auth.CodeNotFirstParty, auth.CodeNotAdmin)
+	}
+	f := fieldsOf(o.run.in)
+	if slices.ContainsFunc(f, func(f field) bool { return f.place == inBody }) {
+		codes = append(codes, auth.CodeBadJSON, auth.CodeBodyTooLarge, auth.CodeValidation)
+	}
+	if slices.ContainsFunc(f, func(f field) bool { return f.place == inQuery }) {
+		codes = append(codes, auth.CodeValidation)
+	}
+	if slices.ContainsFunc(f, func(f field) bool { return f.place == inPath }) {
+		codes = append(codes, auth.CodeBadID)
+	}
+	if o.hooked {
+		codes = append(codes, auth.CodeHookTimeout, auth.CodeHookTimeoutAfterRetry, auth.CodeHookAnswerTooLarge,
+			auth.CodeHookContentType, auth.CodeHookRefused)
+	}
+	return codes
+}
+
+// handler serves the operation: who, then what, then the work, then the answer.
+func (s *surface) handler(o *operation) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		c := &call{r: r}
+		if !o.public {
+			cred, err := s.c.Callers.Credential(r)
+			if err != nil {
+				return err
+			}
+			if cred.Principal == nil { // an API key stands for nobody
+				return auth.Wrap(auth.CodeBadJWT, cardea.NewError(cardea.CodeSubject, nil))
+			}
+			c.token = cred.Principal
+			if c.caller, err = web.CallerOf(r, cred.Principal); err != nil {
+				return err
+			}
+		}
+		status, body, err := o.run.serve(s, c)
+		if err != nil {
+			return err
+		}
+		if _, empty := body.(none); empty {
+			w.WriteHeader(status)
+			return nil
+		}
+		return web.WriteJSON(w, status, body)
+	}
+}
+
+// mux serves the operations. HEAD is answered as GET; a method that a path does not have is
+// 405 with the Allow header (RFC 9110 §15.5.6).
+func (s *surface) mux(table []operation) *http.ServeMux {
+	methods := map[string]map[string]http.Handler{}
+	var paths []string
+	for i := range table {
+		o := &table[i]
+		if methods[o.path] == nil {
+			methods[o.path] = map[string]http.Handler{}
+			paths = append(paths, o.path)
+		}
+		h := web.Handle(s.handler(o), writeError)
+		methods[o.path][o.method] = h
+		if o.method == http.MethodGet {
+			methods[o.path][http.MethodHead] = h
+		}
+	}
+	mux := http.NewServeMux()
+	for _, p := range paths {
+		h := dispatch(p, methods[p])
+		mux.Handle(p, h)
+		if !strings.HasSuffix(p, "/") {
+			mux.Handle(p+"/{$}", h)
+		}
+	}
+	return mux
+}
+
+func dispatch(path string, handlers map[string]http.Handler) http.Handler {
+	var allow []string
+	for m := range handlers {
+		allow = append(allow, m)
+	}
+	slices.Sort(allow)
+	wrong := web.Handle(func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		return errBadMethod
+	}, writeError)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ev := web.EventFrom(r.Context()); ev != nil {
+			ev.Route = path
+		}
+		if h, ok := handlers[r.Method]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		wrong.ServeHTTP(w, r)
+	})
+}
