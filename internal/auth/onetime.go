@@ -88,7 +88,10 @@ type IssueOneTime struct {
 	// EmailChange and PhoneChange are the address that waits for proof; nil leaves it.
 	EmailChange *string
 	PhoneChange *string
-	Invited     bool // sets invited_at
+	// AllowTaken lets an address wait that another account has, so that the answer does not
+	// tell. Its token goes to nobody; if it was redeemed all the same, the address is refused then.
+	AllowTaken bool
+	Invited    bool // sets invited_at
 	// NotSince refuses with ErrTooSoon when the last message of the same slots was sent after
 	// it; zero never refuses. It is checked where the row is locked: two requests at once
 	// send one message.

@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ func TestAddressRefused(t *testing.T) {
 	t.Parallel()
 	other := account()
 	other.ID, other.Email, other.Phone = auth.ID{8}, "taken@x.org", "4999999"
+	explicit := func(c *flow.Config) { c.ExplicitAnswers = true }
 	for _, c := range []struct {
 		name string
 		set  func(*flow.Config)
@@ -67,8 +69,8 @@ func TestAddressRefused(t *testing.T) {
 		race error
 		want auth.Code
 	}{
-		{"taken", nil, flow.Update{Email: ptr("taken@x.org")}, nil, auth.CodeEmailExists},
-		{"taken number", nil, flow.Update{Phone: ptr("4999999")}, nil, auth.CodePhoneExists},
+		{"taken", explicit, flow.Update{Email: ptr("taken@x.org")}, nil, auth.CodeEmailExists},
+		{"taken number", explicit, flow.Update{Phone: ptr("4999999")}, nil, auth.CodePhoneExists},
 		{"taken meanwhile", nil, flow.Update{Email: ptr("new@x.org")}, auth.ErrEmailTaken, auth.CodeEmailExists},
 		{"number taken meanwhile", nil, flow.Update{Phone: ptr("4912345")}, auth.ErrPhoneTaken, auth.CodePhoneExists},
 		{"session over meanwhile", nil, flow.Update{Email: ptr("new@x.org")}, auth.ErrNotFound, auth.CodeSessionNotFound},
@@ -88,6 +90,44 @@ func TestAddressRefused(t *testing.T) {
 			b.store.issue = func(auth.IssueOneTime) error { return c.race }
 			_, err := b.accounts().Update(t.Context(), caller(), c.in)
 			wantCode(t, err, c.want)
+		})
+	}
+}
+
+// TestTakenAddressWaits: where answers are neutral, an address that somebody else has waits
+// like any other, its owner hears of it, and nobody gets its code (X28).
+func TestTakenAddressWaits(t *testing.T) {
+	t.Parallel()
+	other := account()
+	other.ID, other.Email, other.Phone = auth.ID{8}, "taken@x.org", "4999999"
+	for _, c := range []struct {
+		name  string
+		in    flow.Update
+		kinds []string // of the notices
+	}{
+		{"e-mail", flow.Update{Email: ptr("Taken@x.org")}, []string{"email_change", "account_exists"}}, // the first goes to the present mailbox, as always
+		{"number", flow.Update{Phone: ptr("+49 99999")}, []string{"account_exists"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b, post := messages(t)
+			b.has(account())
+			b.knows(other)
+			got := b.issues()
+			u, err := b.accounts().Update(t.Context(), caller(), c.in)
+			if err != nil || u.EmailChange+u.PhoneChange == "" || len(*got) != 1 || !(*got)[0].AllowTaken {
+				t.Fatalf("%+v, %v, %+v", u, err, *got)
+			}
+			var kinds []string
+			for _, n := range post.notices {
+				kinds = append(kinds, n.Kind)
+				if (n.Kind == "account_exists") != (n.To == other.Email) || n.To == other.Email && n.Code+n.Link != "" {
+					t.Errorf("%s to %s with %q", n.Kind, n.To, n.Code+n.Link)
+				}
+			}
+			if !slices.Equal(kinds, c.kinds) {
+				t.Errorf("notices %v, want %v", kinds, c.kinds)
+			}
 		})
 	}
 }

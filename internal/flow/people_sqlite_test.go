@@ -418,9 +418,9 @@ func TestWaitingAddress(t *testing.T) {
 	if err != nil || got.User.Email != "new@x.org" {
 		t.Errorf("%+v, %v", got.User, err)
 	}
-	// Neutral: nothing changes, and nobody is told here whose it is.
+	// Neutral: it waits for a proof that never comes, and nobody is told here whose it is.
 	got, err = h.people.UpdateMe(ctx, rightful, flow.ProfileChange{Email: ptr("ann@x.org")})
-	if err != nil || got.User.Email != "new@x.org" || got.User.EmailChange != "" {
+	if err != nil || got.User.Email != "new@x.org" || got.User.EmailChange != "ann@x.org" {
 		t.Errorf("%+v, %v", got.User, err)
 	}
 	if n := h.post.notices[len(h.post.notices)-1]; n.Kind != flow.NoticeAccountExists || n.To != "ann@x.org" {

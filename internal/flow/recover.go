@@ -97,9 +97,34 @@ func (a *Accounts) Resend(ctx context.Context, in Resend) (auth.ID, error) {
 	case p == "":
 		return a.c.decoy(ctx)
 	case p == auth.PurposeEmailNew:
-		return auth.ID{}, a.sendEmailChange(ctx, &u, u.EmailChange, in.RedirectTo, state, auth.Caller{Meta: in.Meta})
+		holder, err := a.holder(ctx, u.EmailChange, "", in.Audience)
+		if err != nil {
+			return auth.ID{}, err
+		}
+		return auth.ID{}, a.sendEmailChange(ctx, &u, u.EmailChange, in.RedirectTo, state, auth.Caller{Meta: in.Meta}, holder)
+	case p == auth.PurposePhoneChange:
+		if holder, err := a.holder(ctx, "", u.PhoneChange, in.Audience); err != nil || holder != nil {
+			return a.decoyUnless(ctx, err)
+		}
 	}
 	return a.send(ctx, &u, p, "", in.RedirectTo, state, "user_confirmation_requested", in.IP)
+}
+
+// holder is the account that has an address; nil when nobody has it.
+func (a *Accounts) holder(ctx context.Context, email, phone, aud string) (*auth.User, error) {
+	u, err := a.find(ctx, email, phone, aud)
+	if errors.Is(err, auth.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	return &u, err
+}
+
+// decoyUnless acts as if a message had been sent.
+func (a *Accounts) decoyUnless(ctx context.Context, err error) (auth.ID, error) {
+	if err != nil {
+		return auth.ID{}, err
+	}
+	return a.c.decoy(ctx)
 }
 
 // resendPurpose is what there is to send again; "" for nothing.

@@ -107,9 +107,10 @@ func (a *Accounts) patchAddresses(ctx context.Context, p *auth.UserPatch, u *aut
 		case a.c.EmailAutoconfirm:
 			err = a.c.setAddress(p, u, auth.ProviderEmail, email, p.At)
 		default:
-			if err = a.mayWait(ctx, email, "", u, a.c.mayMail(email, c.IP)); err == nil {
+			var holder *auth.User
+			if holder, err = a.mayWait(ctx, email, "", u, a.c.mayMail(email, c.IP)); err == nil {
 				waiting = func(ctx context.Context, u auth.User) (auth.User, error) {
-					err := a.sendEmailChange(ctx, &u, email, in.RedirectTo, state, c)
+					err := a.sendEmailChange(ctx, &u, email, in.RedirectTo, state, c, holder)
 					return u, err
 				}
 			}
@@ -130,42 +131,64 @@ func (a *Accounts) patchAddresses(ctx context.Context, p *auth.UserPatch, u *aut
 	case waiting != nil:
 		return nil, auth.E(auth.CodeValidation, "Change the e-mail address and the phone number one after the other")
 	}
-	if err := a.mayWait(ctx, "", phone, u, a.c.mayText(phone, c.IP)); err != nil {
+	holder, err := a.mayWait(ctx, "", phone, u, a.c.mayText(phone, c.IP))
+	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, u auth.User) (auth.User, error) {
-		err := a.sendPhoneChange(ctx, &u, phone, in.Channel, c)
+		err := a.sendPhoneChange(ctx, &u, phone, in.Channel, c, holder)
 		return u, err
 	}, nil
 }
 
 // mayWait says whether an address may be put on the account as waiting: messages can be
-// sent, the limits allow one, and nobody else has it.
-func (a *Accounts) mayWait(ctx context.Context, email, phone string, u *auth.User, limited error) error {
+// sent, the limits allow one, and nobody else has it. Where answers are neutral somebody
+// may have it: holder is that account, and then the address waits for a proof that never
+// comes.
+func (a *Accounts) mayWait(ctx context.Context, email, phone string, u *auth.User, limited error) (holder *auth.User, err error) {
 	if !a.c.sends(email) {
-		return auth.E(auth.CodeNoMailer, "")
+		return nil, auth.E(auth.CodeNoMailer, "")
 	}
 	if limited != nil {
-		return limited
+		return nil, limited
 	}
-	switch _, err := a.find(ctx, email, phone, u.Aud); {
-	case errors.Is(err, auth.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
+	holder, err = a.holder(ctx, email, phone, u.Aud)
+	switch {
+	case err != nil || holder == nil || !a.c.ExplicitAnswers:
+		return holder, err
 	case email != "":
-		return auth.E(auth.CodeEmailExists, "")
+		return nil, auth.E(auth.CodeEmailExists, "")
 	}
-	return auth.E(auth.CodePhoneExists, "")
+	return nil, auth.E(auth.CodePhoneExists, "")
+}
+
+// messageTo is the message of a change to the new address; when somebody else has it, he
+// hears of the attempt by mail, and the token goes to nobody.
+func (a *Accounts) messageTo(holder *auth.User, n Notice) (auth.Message, error) {
+	now := a.c.now()
+	var m auth.Message
+	var err error
+	switch {
+	case holder == nil:
+		m, err = a.c.Post.Put(now, n)
+	case a.c.tells(NoticeAccountExists) && holder.Email != "" && !holder.EmailConfirmedAt.IsZero():
+		m, err = a.c.Post.Put(now, Notice{Channel: channelEmail, Kind: NoticeAccountExists, To: holder.Email, User: holder})
+	default:
+		m, err = a.c.Post.Decoy(now)
+	}
+	if err != nil {
+		return m, fmt.Errorf("flow: seal message: %w", err)
+	}
+	return m, nil
 }
 
 // sendEmailChange makes an address wait for its proof. The new address gets a message, and
 // with BothAddresses the present one too, if it has been proved: whoever has stolen a
 // session can't take the account away from its owner's mailbox.
-func (a *Accounts) sendEmailChange(ctx context.Context, u *auth.User, email, redirectTo string, state *auth.FlowState, c auth.Caller) error {
+func (a *Accounts) sendEmailChange(ctx context.Context, u *auth.User, email, redirectTo string, state *auth.FlowState, c auth.Caller, holder *auth.User) error {
 	now := a.c.now()
 	u.EmailChange, u.EmailChangeSentAt = email, now
-	issue := auth.IssueOneTime{UserID: u.ID, At: now, EmailChange: &email, FlowState: state, RequireSession: c.SessionID}
+	issue := auth.IssueOneTime{UserID: u.ID, At: now, EmailChange: &email, FlowState: state, RequireSession: c.SessionID, AllowTaken: !a.c.ExplicitAnswers}
 	purposes := []auth.Purpose{auth.PurposeEmailNew}
 	if a.c.BothAddresses && u.Email != "" && !u.EmailConfirmedAt.IsZero() {
 		purposes = []auth.Purpose{auth.PurposeEmailCurrent, auth.PurposeEmailNew}
@@ -178,9 +201,13 @@ func (a *Accounts) sendEmailChange(ctx context.Context, u *auth.User, email, red
 		}
 		n := noticeOf(u, p, "", redirectTo, s)
 		n.OtherCode, n.OtherLink, other = other.code, other.link, s
-		m, err := a.c.Post.Put(now, n)
+		to := holder
+		if p == auth.PurposeEmailCurrent {
+			to = nil
+		}
+		m, err := a.messageTo(to, n)
 		if err != nil {
-			return fmt.Errorf("flow: seal message: %w", err)
+			return err
 		}
 		issue.Tokens, issue.Messages = append(issue.Tokens, t), append(issue.Messages, m)
 	}
@@ -188,7 +215,7 @@ func (a *Accounts) sendEmailChange(ctx context.Context, u *auth.User, email, red
 }
 
 // sendPhoneChange makes a number wait for its proof.
-func (a *Accounts) sendPhoneChange(ctx context.Context, u *auth.User, phone, channel string, c auth.Caller) error {
+func (a *Accounts) sendPhoneChange(ctx context.Context, u *auth.User, phone, channel string, c auth.Caller, holder *auth.User) error {
 	channel, err := textChannel(channel)
 	if err != nil {
 		return err
@@ -199,12 +226,12 @@ func (a *Accounts) sendPhoneChange(ctx context.Context, u *auth.User, phone, cha
 	if err != nil {
 		return err
 	}
-	m, err := a.c.Post.Put(now, noticeOf(u, auth.PurposePhoneChange, channel, "", s))
+	m, err := a.messageTo(holder, noticeOf(u, auth.PurposePhoneChange, channel, "", s))
 	if err != nil {
-		return fmt.Errorf("flow: seal message: %w", err)
+		return err
 	}
 	return a.issueChange(ctx, u, auth.IssueOneTime{
-		UserID: u.ID, At: now, PhoneChange: &phone, RequireSession: c.SessionID,
+		UserID: u.ID, At: now, PhoneChange: &phone, RequireSession: c.SessionID, AllowTaken: !a.c.ExplicitAnswers,
 		Tokens: []auth.OneTime{t}, Messages: []auth.Message{m},
 	}, c.IP)
 }

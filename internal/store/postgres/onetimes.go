@@ -26,6 +26,7 @@ WITH why AS (
 			OR ($3 && '{email_change_token_current,email_change_token_new}' AND u.email_change_sent_at > $7)
 			OR ('phone_change_token' = ANY ($3) AND u.phone_change_sent_at > $7)
 			OR ('reauthentication_token' = ANY ($3) AND u.reauthentication_sent_at > $7) THEN 2
+		WHEN $9::boolean THEN 0
 		WHEN $4::text <> '' AND EXISTS (
 			SELECT FROM auth.users o WHERE o.email = $4 AND o.is_sso_user = false AND o.id <> u.id) THEN 3
 		WHEN $5::text <> '' AND EXISTS (SELECT FROM auth.users o WHERE o.phone = $5 AND o.id <> u.id) THEN 4
@@ -137,7 +138,7 @@ func (s *Store) IssueOneTime(ctx context.Context, i auth.IssueOneTime) error {
 	)
 	b.Queue(lockUser, key)
 	b.Queue(issueOneTime, key, timestamp(i.At), slots, i.EmailChange, i.PhoneChange, i.Invited, timestamp(i.NotSince),
-		uuid(i.RequireSession)).QueryRow(func(row pgx.Row) error { return row.Scan(&reason) })
+		uuid(i.RequireSession), i.AllowTaken).QueryRow(func(row pgx.Row) error { return row.Scan(&reason) })
 	queueProof(&b, key, i.Tokens, i.FlowState, i.Messages)
 	if change {
 		b.Queue(pairTokens, key)

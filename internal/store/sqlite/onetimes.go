@@ -144,7 +144,7 @@ func mayWait(ctx context.Context, r runner, i *auth.IssueOneTime) error {
 		query   string
 		taken   error
 	}{{i.EmailChange, sqlEmailTaken, auth.ErrEmailTaken}, {i.PhoneChange, sqlPhoneTaken, auth.ErrPhoneTaken}} {
-		if c.address == nil || *c.address == "" {
+		if c.address == nil || *c.address == "" || i.AllowTaken {
 			continue
 		}
 		var exists int

@@ -264,6 +264,9 @@ func issueTaken(_ *testing.T, e *env) {
 	b.User.Phone = "49172"
 	e.create(b)
 	e.is("e-mail", e.IssueOneTime(e.ctx, auth.IssueOneTime{UserID: userID(1), At: t0, EmailChange: ptr(emailOf(2)), PhoneChange: ptr("1")}), auth.ErrEmailTaken)
+	e.ok("allowed to wait", e.IssueOneTime(e.ctx, auth.IssueOneTime{UserID: userID(1), At: t0, EmailChange: ptr(emailOf(2)), AllowTaken: true}))
+	e.same("waits", emailOf(2), e.user(1).EmailChange)
+	e.ok("not any more", e.IssueOneTime(e.ctx, auth.IssueOneTime{UserID: userID(1), At: t0, EmailChange: ptr("")}))
 	e.is("phone", e.IssueOneTime(e.ctx, auth.IssueOneTime{UserID: userID(1), At: t0, EmailChange: ptr("x"), PhoneChange: ptr("49172")}), auth.ErrPhoneTaken)
 	e.same("unchanged", want, e.user(1))
 	e.ok("its own", e.IssueOneTime(e.ctx, auth.IssueOneTime{UserID: userID(1), At: t0, EmailChange: ptr(emailOf(1)), PhoneChange: ptr("49171")}))
