@@ -80,6 +80,7 @@ func (c *cluster) launch(bin string) error {
 		"listen_addresses=", "unix_socket_directories=" + c.dir, "unix_socket_permissions=0700", "port=5432",
 		"max_connections=300", "shared_buffers=64MB", "timezone=UTC",
 		"fsync=off", "synchronous_commit=off", "full_page_writes=off",
+		"autovacuum=off", // its statistics would change plans in the middle of a test about plans
 		"wal_level=minimal", "max_wal_senders=0", "log_min_messages=fatal", "log_min_error_statement=panic",
 	} {
 		server.Args = append(server.Args, "-c", setting)
