@@ -27,6 +27,10 @@ SELECT count(*) FROM u`
 
 // DeleteUser implements store.Users.
 func (s *Store) DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
+	return unlocked(func() error { return s.deleteUser(ctx, id, audit) })
+}
+
+func (s *Store) deleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
 	var (
 		b     pgx.Batch
 		found int64
@@ -72,6 +76,10 @@ FROM n WHERE i.id = n.id AND i.user_id = $1 AND ` + changed
 
 // SoftDeleteUser implements store.Users.
 func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error {
+	return unlocked(func() error { return s.softDeleteUser(ctx, id, d) })
+}
+
+func (s *Store) softDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error {
 	ids, replacements := make([]pgtype.UUID, 0, len(d.ProviderIDs)), make([]string, 0, len(d.ProviderIDs))
 	for identity, replacement := range d.ProviderIDs {
 		ids, replacements = append(ids, uuid(identity)), append(replacements, replacement)

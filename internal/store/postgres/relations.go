@@ -64,6 +64,10 @@ func relationTargets(r *auth.Relation) []any {
 
 // AddRelation implements store.Tenants.
 func (s *Store) AddRelation(ctx context.Context, r auth.Relation, audit auth.AuditEntry) error {
+	return unlocked(func() error { return s.addRelation(ctx, r, audit) })
+}
+
+func (s *Store) addRelation(ctx context.Context, r auth.Relation, audit auth.AuditEntry) error {
 	var (
 		b      pgx.Batch
 		reason int
@@ -88,6 +92,10 @@ func (s *Store) AddRelation(ctx context.Context, r auth.Relation, audit auth.Aud
 
 // EndRelation implements store.Tenants.
 func (s *Store) EndRelation(ctx context.Context, id auth.ID, at time.Time, audit auth.AuditEntry) error {
+	return unlocked(func() error { return s.endRelation(ctx, id, at, audit) })
+}
+
+func (s *Store) endRelation(ctx context.Context, id auth.ID, at time.Time, audit auth.AuditEntry) error {
 	var (
 		b     pgx.Batch
 		found int64

@@ -119,5 +119,9 @@ func page(after auth.ID, limit int) []any {
 
 // DeleteTenant implements store.Tenants. Memberships and relations go by foreign keys.
 func (s *Store) DeleteTenant(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
+	return unlocked(func() error { return s.deleteTenant(ctx, id, audit) })
+}
+
+func (s *Store) deleteTenant(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
 	return s.one(ctx, "delete tenant", deleteTenant, append(auditArgs(audit), uuid(id))...)
 }
