@@ -4,7 +4,6 @@ package presets
 
 import (
 	"embed"
-	"io/fs"
 	"path"
 	"strings"
 )
@@ -14,23 +13,30 @@ var presetFiles embed.FS
 
 // Preset gives the YAML document of a preset. The answer is false when there is none of that
 // name.
-func Preset(name string) ([]byte, bool) {
+func Preset(name string) ([]byte, bool) { return document(presetFiles, ".", name) }
+
+// Names lists the presets, sorted.
+func Names() []string { return names(presetFiles, ".") }
+
+// document reads the YAML document of a name. A name is no path: what is asked for from
+// outside reads nothing but a folder's own files.
+func document(files embed.FS, folder, name string) ([]byte, bool) {
 	if strings.ContainsAny(name, `/\.`) {
 		return nil, false
 	}
-	doc, err := presetFiles.ReadFile(path.Join(".", name+".yaml"))
+	doc, err := files.ReadFile(path.Join(folder, name+".yaml"))
 	return doc, err == nil
 }
 
-// Names lists the presets, sorted.
-func Names() []string {
-	entries, err := fs.ReadDir(presetFiles, ".")
+// names lists the documents of a folder, sorted.
+func names(files embed.FS, folder string) []string {
+	entries, err := files.ReadDir(folder)
 	if err != nil {
 		return nil // it is embedded: there is one
 	}
-	names := make([]string, len(entries))
+	list := make([]string, len(entries))
 	for i, e := range entries {
-		names[i] = strings.TrimSuffix(e.Name(), ".yaml")
+		list[i] = strings.TrimSuffix(e.Name(), ".yaml")
 	}
-	return names
+	return list
 }

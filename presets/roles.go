@@ -3,8 +3,6 @@ package presets
 import (
 	"embed"
 	"fmt"
-	"io/fs"
-	"path"
 	"strings"
 )
 
@@ -16,26 +14,10 @@ const DefaultRoles = "default"
 
 // RoleCatalogue gives the YAML document of a catalogue of roles that ships with Cardea, for
 // package role to load. The answer is false when there is none of that name.
-func RoleCatalogue(name string) ([]byte, bool) {
-	if strings.ContainsAny(name, `/\.`) {
-		return nil, false
-	}
-	doc, err := roleFiles.ReadFile(path.Join("roles", name+".yaml"))
-	return doc, err == nil
-}
+func RoleCatalogue(name string) ([]byte, bool) { return document(roleFiles, "roles", name) }
 
 // RoleCatalogues lists the names of the catalogues of roles, sorted.
-func RoleCatalogues() []string {
-	entries, err := fs.ReadDir(roleFiles, "roles")
-	if err != nil {
-		return nil // it is embedded: there is one
-	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = strings.TrimSuffix(e.Name(), ".yaml")
-	}
-	return names
-}
+func RoleCatalogues() []string { return names(roleFiles, "roles") }
 
 // ReadRoles gives the document of a catalogue and the name to load it under. What is asked for
 // is the name of one that ships with Cardea, or the path of a file, which has a dot or a

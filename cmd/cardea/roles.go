@@ -73,21 +73,28 @@ func (c *rolesExplainCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if c.Output == "json" {
-			err = writeJSON(a.stdout, e)
-		} else {
-			answer := map[bool]string{true: "allowed", false: "denied"}[e.Allowed]
-			for _, line := range append([]string{answer}, e.Because...) {
-				if _, err := fmt.Fprintln(a.stdout, printable(line)); err != nil {
-					return err
-				}
+		return a.showAnswer(e, e.Allowed, e.Because, c.Output)
+	})
+}
+
+// showAnswer prints the answer to "may this be done, and why", e as JSON. A no is errDenied.
+func (a *app) showAnswer(e any, allowed bool, because []string, output string) error {
+	if output == "json" {
+		if err := writeJSON(a.stdout, e); err != nil {
+			return err
+		}
+	} else {
+		answer := map[bool]string{true: "allowed", false: "denied"}[allowed]
+		for _, line := range append([]string{answer}, because...) {
+			if _, err := fmt.Fprintln(a.stdout, printable(line)); err != nil {
+				return err
 			}
 		}
-		if err == nil && !e.Allowed {
-			err = errDenied
-		}
-		return err
-	})
+	}
+	if !allowed {
+		return errDenied
+	}
+	return nil
 }
 
 type rolesReloadCmd struct {

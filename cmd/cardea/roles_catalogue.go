@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -139,18 +138,5 @@ func (c *rolesTryCmd) Run(a *app) error {
 		return err
 	}
 	e := found.Explain(strings.FieldsFunc(c.Roles, func(r rune) bool { return r == ',' || r == ' ' }), c.Permission)
-	if c.Output == "json" {
-		err = writeJSON(a.stdout, e)
-	} else {
-		answer := map[bool]string{true: "allowed", false: "denied"}[e.Allowed]
-		for _, line := range append([]string{answer}, e.Because...) {
-			if _, err := fmt.Fprintln(a.stdout, printable(line)); err != nil {
-				return err
-			}
-		}
-	}
-	if err == nil && !e.Allowed {
-		err = errDenied
-	}
-	return err
+	return a.showAnswer(e, e.Allowed, e.Because, c.Output)
 }

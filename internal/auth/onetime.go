@@ -39,6 +39,17 @@ func (p Purpose) Slot() string {
 	return ""
 }
 
+// LinkType is what a client says when it verifies a token of the purpose: GoTrue's type.
+func (p Purpose) LinkType() string {
+	switch p {
+	case PurposeEmailCurrent, PurposeEmailNew:
+		return "email_change"
+	case PurposeClaim:
+		return "signup"
+	}
+	return string(p)
+}
+
 // OneTime is a one-time token as it is stored: by hashes only. The link carries a random
 // token of 256 bits, stored as its SHA-256. The code has few digits, so its hash is keyed
 // (HMAC-SHA256 under a sealed key, over purpose, address and code): who reads the database

@@ -107,7 +107,7 @@ func (a *Admin) link(ctx context.Context, in *Link, send bool) (MadeLink, error)
 		return MadeLink{}, fmt.Errorf("flow: issue token: %w", err)
 	}
 	sentAt(&u, p, issue)
-	return MadeLink{User: u, Code: s.code, TokenHash: s.link, Type: typeOf(p), RedirectTo: in.RedirectTo}, nil
+	return MadeLink{User: u, Code: s.code, TokenHash: s.link, Type: p.LinkType(), RedirectTo: in.RedirectTo}, nil
 }
 
 // sentAt shows on the answer what the statement has written.
@@ -174,7 +174,7 @@ func (a *Admin) linkForStranger(ctx context.Context, in *Link, email string, sen
 	case err != nil:
 		return MadeLink{}, err
 	}
-	return MadeLink{User: u, Code: s.code, TokenHash: s.link, Type: typeOf(p), RedirectTo: in.RedirectTo}, nil
+	return MadeLink{User: u, Code: s.code, TokenHash: s.link, Type: p.LinkType(), RedirectTo: in.RedirectTo}, nil
 }
 
 func (a *Admin) addMessage(to *[]auth.Message, u *auth.User, p auth.Purpose, redirectTo string, s secretPair, send bool) error {
@@ -217,17 +217,6 @@ func (a *Admin) linkPurpose(in *Link, u *auth.User) (auth.Purpose, error) {
 
 func badLinkType(string) error {
 	return auth.E(auth.CodeValidation, "Invalid email action link type requested: use signup, invite, magiclink, recovery, email_change_current or email_change_new")
-}
-
-// typeOf is what a client says when it verifies a token of a purpose.
-func typeOf(p auth.Purpose) string {
-	switch p {
-	case auth.PurposeEmailCurrent, auth.PurposeEmailNew:
-		return "email_change"
-	case auth.PurposeClaim:
-		return "signup"
-	}
-	return string(p)
 }
 
 func linkAction(p auth.Purpose) string {

@@ -167,20 +167,9 @@ func (p *Postbox) link(kind Kind, purpose auth.Purpose, token, redirectTo string
 	if strings.Contains(page, "?") {
 		sep = "&"
 	}
-	link := page + sep + "token=" + url.QueryEscape(token) + "&type=" + url.QueryEscape(linkType(purpose))
+	link := page + sep + "token=" + url.QueryEscape(token) + "&type=" + url.QueryEscape(purpose.LinkType())
 	if redirectTo != "" {
 		link += "&redirect_to=" + url.QueryEscape(redirectTo)
 	}
 	return link
-}
-
-// linkType is what a client says when it verifies the token.
-func linkType(p auth.Purpose) string {
-	switch p {
-	case auth.PurposeEmailCurrent, auth.PurposeEmailNew:
-		return "email_change"
-	case auth.PurposeClaim:
-		return "signup"
-	}
-	return string(p)
 }

@@ -100,6 +100,17 @@ func badToken(cause error) error {
 	return out
 }
 
+// TokenError gives what exactly is wrong with a bearer token; nil when e is about something
+// else than the token, and finding out about it, or when nothing more is known.
+func TokenError(e *auth.Error) *cardea.Error {
+	var token *cardea.Error
+	switch e.Code {
+	case auth.CodeNoAuthorization, auth.CodeBadJWT, auth.CodeUnavailable:
+		errors.As(e, &token)
+	}
+	return token
+}
+
 // Caller gives the person that makes the request. An API key stands for nobody: it is
 // CodeBadJWT here.
 func (c *Callers) Caller(r *http.Request) (auth.Caller, error) {

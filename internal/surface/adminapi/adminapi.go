@@ -109,7 +109,7 @@ func Handler(c Config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	for path, methods := range byPath {
-		mux.Handle(path, s.dispatch(path, methods))
+		mux.Handle(path, web.Methods(path, methods, s.refuse(errBadMethod)))
 	}
 	mux.Handle("/", s.refuse(errNoRoute))
 	return mux
@@ -124,31 +124,6 @@ func (s *surface) refuse(err error) http.Handler {
 		}
 		return err
 	}, writeError)
-}
-
-// dispatch picks the handler by method. HEAD is answered as GET; a method that the path does
-// not have is 405 with the Allow header (RFC 9110 §15.5.6).
-func (s *surface) dispatch(path string, methods map[string]http.Handler) http.Handler {
-	if get, ok := methods[http.MethodGet]; ok {
-		methods[http.MethodHead] = get
-	}
-	var allow []string
-	for m := range methods {
-		allow = append(allow, m)
-	}
-	slices.Sort(allow)
-	wrong := s.refuse(errBadMethod)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ev := web.EventFrom(r.Context()); ev != nil {
-			ev.Route = path
-		}
-		if h, ok := methods[r.Method]; ok {
-			h.ServeHTTP(w, r)
-			return
-		}
-		w.Header().Set("Allow", strings.Join(allow, ", "))
-		wrong.ServeHTTP(w, r)
-	})
 }
 
 // handler serves one route: who, why, then the work.

@@ -2,9 +2,7 @@ package adminapi
 
 import (
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -104,21 +102,13 @@ var wireTable = map[auth.Code]wire{
 
 const saysHook = "The application behind this server did not answer in time or not properly"
 
-// failure is the body of every error.
-type failure struct {
-	Detail    string   `json:"detail"`
-	Code      string   `json:"code"`
-	RequestID string   `json:"request_id"`
-	Reasons   []string `json:"reasons,omitempty"`
-}
-
 // writeError answers with a failure. What happened inside the server stays there.
 func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 	out, ok := wireOf(e.Code)
 	if !ok {
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
-	body := failure{Detail: out.message, Code: out.code}
+	body := web.Failure{Detail: out.message, Code: out.code}
 	if e.Message != "" && out.status < http.StatusInternalServerError {
 		body.Detail = e.Message
 	}
@@ -134,15 +124,9 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 		body.Code, body.Detail, challenge = string(token.Code), token.Message, token.Challenge()
 		out.status = token.HTTPStatus()
 	}
-	if ev := web.EventFrom(r.Context()); ev != nil {
-		body.RequestID = ev.RequestID
+	if out.status != http.StatusUnauthorized {
+		challenge = ""
 	}
-	h := w.Header()
-	if out.status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", challenge)
-	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
-	_ = web.WriteJSON(w, out.status, body)
+	web.RetryAfter(w.Header(), e.RetryAfter)
+	web.WriteFailure(w, r, out.status, challenge, body)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/web"
 )
 
 // Every code of the domain has a status, a name and a sentence here, and no cause gets out.
@@ -21,7 +22,7 @@ func TestEveryCodeHasAnAnswer(t *testing.T) {
 		w := httptest.NewRecorder()
 		e := &auth.Error{Code: c, Cause: errors.New("the secret cause"), RetryAfter: 1500 * time.Millisecond}
 		writeError(w, httptest.NewRequest(http.MethodGet, "/", nil), e)
-		var doc failure
+		var doc web.Failure
 		if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
 			t.Fatalf("%s: %v", c, err)
 		}

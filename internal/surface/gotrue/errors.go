@@ -1,9 +1,7 @@
 package gotrue
 
 import (
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -172,9 +170,7 @@ func (s *surface) writeError(w http.ResponseWriter, r *http.Request, e *auth.Err
 	}
 	h := w.Header()
 	h.Set("X-Sb-Error-Code", out.code)
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
+	web.RetryAfter(h, e.RetryAfter)
 	if out.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}

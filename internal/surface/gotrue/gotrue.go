@@ -110,7 +110,7 @@ func Handler(c Config) http.Handler {
 			mux.Handle(r.path+"/{$}", h) // GoTrue tolerates a trailing slash
 		}
 	}
-	mux.Handle("/", web.Handle(func(http.ResponseWriter, *http.Request) error { return errNoRoute }, s.writeError))
+	mux.Handle("/", web.Refuse(errNoRoute, s.writeError))
 	return mux
 }
 
@@ -139,35 +139,13 @@ func (s *surface) routes() []route {
 	}
 }
 
-// dispatch picks the handler by method. HEAD is answered as GET; a method that the path
-// does not have is 405 with the Allow header (RFC 9110 §15.5.6).
+// dispatch picks the handler by method.
 func (s *surface) dispatch(r route) http.Handler {
 	handlers := map[string]http.Handler{}
-	var allow []string
 	for method, h := range r.methods {
 		handlers[method] = web.Handle(h, s.writeError)
-		allow = append(allow, method)
-		if method == http.MethodGet {
-			handlers[http.MethodHead] = handlers[method]
-			allow = append(allow, http.MethodHead)
-		}
 	}
-	slices.Sort(allow)
-	allowed := strings.Join(allow, ", ")
-	wrong := web.Handle(func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Allow", allowed)
-		return errBadMethod
-	}, s.writeError)
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if ev := web.EventFrom(req.Context()); ev != nil {
-			ev.Route = r.path
-		}
-		if h, ok := handlers[req.Method]; ok {
-			h.ServeHTTP(w, req)
-			return
-		}
-		wrong.ServeHTTP(w, req)
-	})
+	return web.Methods(r.path, handlers, web.Refuse(errBadMethod, s.writeError))
 }
 
 // audience is the audience that a request asks for; "" leaves it to the configuration.

@@ -1,10 +1,8 @@
 package legacy
 
 import (
-	"errors"
-	"math"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -153,21 +151,13 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeCaptchaFailed:         {400, "CAPTCHA_FAILED", "The proof that a person is asking is missing or not valid"},
 }
 
-// failure is the body of every error.
-type failure struct {
-	Detail    string   `json:"detail"`
-	Code      string   `json:"code"`
-	RequestID string   `json:"request_id"`
-	Reasons   []string `json:"reasons,omitempty"`
-}
-
 // writeError answers with a failure. What happened inside the server stays there.
 func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 	out, ok := wireTable[e.Code]
 	if !ok {
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
-	body := failure{Detail: out.message, Code: out.code, Reasons: e.Reasons}
+	body := web.Failure{Detail: out.message, Code: out.code, Reasons: e.Reasons}
 	if e.Message != "" && out.status < http.StatusInternalServerError && out != wrongCredentials && out != wrongRefresh {
 		body.Detail = e.Message
 	}
@@ -178,27 +168,14 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 	if out.status == http.StatusUnauthorized { // RFC 9110 §11.6.1
 		challenge = "Bearer"
 	}
-	var token *cardea.Error
-	if aboutToken(e.Code) && errors.As(e, &token) { // the credential itself: the public package knows it best
+	if token := web.TokenError(e); token != nil { // the credential itself: the public package knows it best
 		body.Code, body.Detail, challenge = string(token.Code), token.Message, token.Challenge()
 		out.status = token.HTTPStatus()
 	}
-	if ev := web.EventFrom(r.Context()); ev != nil {
-		body.RequestID = ev.RequestID
+	wait := e.RetryAfter
+	if wait == 0 && out.status == http.StatusServiceUnavailable {
+		wait = 5 * time.Second
 	}
-	h := w.Header()
-	if challenge != "" {
-		h.Set("WWW-Authenticate", challenge)
-	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	} else if out.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "5")
-	}
-	_ = web.WriteJSON(w, out.status, body)
-}
-
-// aboutToken says that an error is about the bearer token, or about finding out.
-func aboutToken(c auth.Code) bool {
-	return c == auth.CodeNoAuthorization || c == auth.CodeBadJWT || c == auth.CodeUnavailable
+	web.RetryAfter(w.Header(), wait)
+	web.WriteFailure(w, r, out.status, challenge, body)
 }

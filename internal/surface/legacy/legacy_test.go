@@ -12,6 +12,7 @@ import (
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/web"
 )
 
 type errSecret struct{}
@@ -33,11 +34,11 @@ func TestEveryCodeHasAWireShape(t *testing.T) {
 		}
 		rec := httptest.NewRecorder()
 		writeError(rec, httptest.NewRequest(http.MethodGet, "/", nil), &auth.Error{Code: code, Cause: errSecret{}, RetryAfter: 1500 * time.Millisecond})
-		var got failure
+		var got web.Failure
 		if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(failure{Detail: w.message, Code: w.code}, got); diff != "" || rec.Code != w.status || rec.Header().Get("Retry-After") != "2" {
+		if diff := cmp.Diff(web.Failure{Detail: w.message, Code: w.code}, got); diff != "" || rec.Code != w.status || rec.Header().Get("Retry-After") != "2" {
 			t.Errorf("%s: %d %v\n%s", code, rec.Code, rec.Header(), diff)
 		}
 	}
@@ -69,7 +70,7 @@ func TestWriteError(t *testing.T) {
 			t.Parallel()
 			rec := httptest.NewRecorder()
 			writeError(rec, httptest.NewRequest(http.MethodGet, "/", nil), tt.err)
-			var body failure
+			var body web.Failure
 			if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil {
 				t.Fatal(err)
 			}

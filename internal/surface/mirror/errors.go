@@ -1,10 +1,8 @@
 package mirror
 
 import (
-	"errors"
-	"math"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -198,10 +196,8 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 		out, _ = wireOf(auth.CodeInternal)
 		e = auth.Wrap(auth.CodeInternal, e)
 	}
-	retry := e.RetryAfter.Seconds()
-	var token *cardea.Error
-	if aboutToken(e.Code) && errors.As(e, &token) { // the credential itself: the public package knows it best
-		setRetry(w.Header(), token.HTTPStatus(), retry)
+	if token := web.TokenError(e); token != nil { // the credential itself: the public package knows it best
+		setRetry(w.Header(), token.HTTPStatus(), e.RetryAfter)
 		if token.HTTPStatus() == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", token.Challenge())
 		}
@@ -221,26 +217,21 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 	if out.status == http.StatusUnauthorized { // RFC 9110 §11.6.1, RFC 6750 §3
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 	}
-	setRetry(w.Header(), out.status, retry)
+	setRetry(w.Header(), out.status, e.RetryAfter)
 	_ = web.WriteJSON(w, out.status, struct {
 		Error failure `json:"error"`
 	}{body})
 }
 
-// setRetry says when trying again makes sense: in seconds, or, when nobody knows, as long as
+// setRetry says when trying again makes sense: after the wait, or, when nobody knows, as long as
 // this application's clients expect (S2.11, S2.15).
-func setRetry(h http.Header, status int, seconds float64) {
+func setRetry(h http.Header, status int, wait time.Duration) {
 	switch {
-	case seconds > 0:
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(seconds))))
+	case wait > 0:
 	case status == http.StatusTooManyRequests:
-		h.Set("Retry-After", "60")
+		wait = time.Minute
 	case status == http.StatusServiceUnavailable:
-		h.Set("Retry-After", "5")
+		wait = 5 * time.Second
 	}
-}
-
-// aboutToken says that an error is about the bearer token, or about finding out.
-func aboutToken(c auth.Code) bool {
-	return c == auth.CodeNoAuthorization || c == auth.CodeBadJWT || c == auth.CodeUnavailable
+	web.RetryAfter(h, wait)
 }

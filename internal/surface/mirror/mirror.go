@@ -30,8 +30,6 @@ package mirror
 
 import (
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
@@ -101,39 +99,12 @@ func Handler(c Config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	for path, m := range methods {
-		h := dispatch(path, m)
+		h := web.Methods(path, m, web.Refuse(errBadMethod, writeError))
 		mux.Handle(path, h)
 		mux.Handle(path+"/{$}", h)
 	}
-	mux.Handle("/", web.Handle(func(http.ResponseWriter, *http.Request) error { return errNoRoute }, writeError))
+	mux.Handle("/", web.Refuse(errNoRoute, writeError))
 	return mux
-}
-
-// dispatch picks the handler by method. HEAD is answered as GET; a method that the path does
-// not have is 405 with the Allow header (RFC 9110 §15.5.6).
-func dispatch(path string, methods map[string]http.Handler) http.Handler {
-	if get, ok := methods[http.MethodGet]; ok {
-		methods[http.MethodHead] = get
-	}
-	var allow []string
-	for m := range methods {
-		allow = append(allow, m)
-	}
-	slices.Sort(allow)
-	wrong := web.Handle(func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Allow", strings.Join(allow, ", "))
-		return errBadMethod
-	}, writeError)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ev := web.EventFrom(r.Context()); ev != nil {
-			ev.Route = path
-		}
-		if h, ok := methods[r.Method]; ok {
-			h.ServeHTTP(w, r)
-			return
-		}
-		wrong.ServeHTTP(w, r)
-	})
 }
 
 // handler serves one route: who, then the work.

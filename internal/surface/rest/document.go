@@ -12,6 +12,7 @@ import (
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/web"
 )
 
 // The parts of an OpenAPI 3.1 document that we use.
@@ -91,7 +92,7 @@ func describe(table []operation) *document {
 		Servers: []map[string]string{{"url": "/", "description": "The server that serves this document"}},
 		Tags:    tags(), Paths: map[string]map[string]*docOperation{}, schemas: schemas{},
 	}
-	d.schemas.ref(reflect.TypeFor[failure]())
+	d.schemas.ref(reflect.TypeFor[web.Failure]())
 	for i := range table {
 		o := &table[i]
 		if d.Paths[o.path] == nil {

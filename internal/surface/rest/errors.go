@@ -1,10 +1,8 @@
 package rest
 
 import (
-	"errors"
-	"math"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -149,21 +147,13 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeCaptchaFailed:         {400, "CAPTCHA_FAILED", "The proof that a person is asking is missing or not valid"},
 }
 
-// failure is the body of every error.
-type failure struct {
-	Detail    string   `json:"detail" doc:"What went wrong, for people. Programs look at code."`
-	Code      string   `json:"code" doc:"Stable name of the error."`
-	RequestID string   `json:"request_id" doc:"Names the line of this request in the server's log."`
-	Reasons   []string `json:"reasons,omitempty" doc:"Why a password was refused, such as length, characters or pwned."`
-}
-
 // writeError answers with a failure. What happened inside the server stays there.
 func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 	out, ok := wireOf(e.Code)
 	if !ok {
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
-	body := failure{Detail: out.message, Code: out.code}
+	body := web.Failure{Detail: out.message, Code: out.code}
 	if e.Message != "" && out.status < http.StatusInternalServerError && !silent(e.Code) {
 		body.Detail = e.Message
 	}
@@ -177,24 +167,16 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 	if out.status == http.StatusUnauthorized {
 		challenge = challengeOf(e.Code)
 	}
-	var token *cardea.Error
-	if aboutToken(e.Code) && errors.As(e, &token) { // the credential itself: the public package knows it best
+	if token := web.TokenError(e); token != nil { // the credential itself: the public package knows it best
 		body.Code, body.Detail, challenge = string(token.Code), token.Message, token.Challenge()
 		out.status = token.HTTPStatus()
 	}
-	if ev := web.EventFrom(r.Context()); ev != nil {
-		body.RequestID = ev.RequestID
+	wait := e.RetryAfter
+	if wait == 0 && out.status == http.StatusServiceUnavailable {
+		wait = 5 * time.Second
 	}
-	h := w.Header()
-	if challenge != "" {
-		h.Set("WWW-Authenticate", challenge)
-	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	} else if out.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "5")
-	}
-	_ = web.WriteJSON(w, out.status, body)
+	web.RetryAfter(w.Header(), wait)
+	web.WriteFailure(w, r, out.status, challenge, body)
 }
 
 // silent says that this surface says its own sentence for a code, whatever the flow says:
@@ -205,11 +187,6 @@ func silent(c auth.Code) bool {
 		return true
 	}
 	return false
-}
-
-// aboutToken says that an error is about the bearer token, or about finding out.
-func aboutToken(c auth.Code) bool {
-	return c == auth.CodeNoAuthorization || c == auth.CodeBadJWT || c == auth.CodeUnavailable
 }
 
 // challengeOf is what a 401 asks for (RFC 9110 §11.6.1, RFC 6750 §3): another token, where

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/web"
 )
 
 type errSecret struct{}
@@ -37,11 +38,11 @@ func TestEveryCodeHasAWireShape(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		writeError(w, httptest.NewRequest(http.MethodGet, "/", nil), &auth.Error{Code: code, Cause: errSecret{}, RetryAfter: 1500 * time.Millisecond})
-		var got failure
+		var got web.Failure
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(failure{Detail: out.message, Code: out.code}, got); d != "" || w.Code != out.status {
+		if d := cmp.Diff(web.Failure{Detail: out.message, Code: out.code}, got); d != "" || w.Code != out.status {
 			t.Errorf("%s: %d\n%s", code, w.Code, d)
 		}
 		h := w.Header()
@@ -75,50 +76,50 @@ func TestErrorWords(t *testing.T) {
 		err       *auth.Error
 		status    int
 		challenge string
-		want      failure
+		want      web.Failure
 	}{
 		{
 			"the flow's own sentence", auth.E(auth.CodeValidation, "slug is odd"), 422, "",
-			failure{Detail: "slug is odd", Code: "VALIDATION_FAILED"},
+			web.Failure{Detail: "slug is odd", Code: "VALIDATION_FAILED"},
 		},
 		{
 			"none of ours at 500", auth.E(auth.CodeInternal, "disk 3 is full"), 500, "",
-			failure{Detail: "Unexpected failure", Code: "INTERNAL_ERROR"},
+			web.Failure{Detail: "Unexpected failure", Code: "INTERNAL_ERROR"},
 		},
 		{
 			"S1.12 one sentence for every failed sign-in", auth.E(auth.CodeInvalidCredentials, "Invalid login credentials"), 401, "Bearer",
-			failure{Detail: saysCredentials, Code: "INVALID_CREDENTIALS"},
+			web.Failure{Detail: saysCredentials, Code: "INVALID_CREDENTIALS"},
 		},
 		{
 			"S1.12 also for a banned account", auth.E(auth.CodeUserBanned, "User is banned"), 401, "Bearer",
-			failure{Detail: saysCredentials, Code: "INVALID_CREDENTIALS"},
+			web.Failure{Detail: saysCredentials, Code: "INVALID_CREDENTIALS"},
 		},
 		{
 			"S1.11 why a password is weak", &auth.Error{Code: auth.CodeWeakPassword, Message: "too short", Reasons: []string{"length"}}, 422, "",
-			failure{Detail: "too short", Code: "WEAK_PASSWORD", Reasons: []string{"length"}},
+			web.Failure{Detail: "too short", Code: "WEAK_PASSWORD", Reasons: []string{"length"}},
 		},
 		{
 			"S1.10 no token", auth.Wrap(auth.CodeNoAuthorization, cardea.NewError(cardea.CodeHeaderMissing, nil)), 401, "Bearer",
-			failure{Detail: "Authorization header is missing", Code: "AUTH_HEADER_MISSING"},
+			web.Failure{Detail: "Authorization header is missing", Code: "AUTH_HEADER_MISSING"},
 		},
 		{
 			"S1.10 an expired token", auth.Wrap(auth.CodeBadJWT, cardea.NewError(cardea.CodeExpired, nil)), 401, `Bearer error="invalid_token"`,
-			failure{Detail: "Token has expired", Code: "TOKEN_EXPIRED"},
+			web.Failure{Detail: "Token has expired", Code: "TOKEN_EXPIRED"},
 		},
 		{
 			"an issuer out of reach is no reason to sign out", auth.Wrap(auth.CodeUnavailable, cardea.NewError(cardea.CodeProviderUnreachable, nil)), 503, "",
-			failure{Detail: "Authentication provider can't be reached, try again", Code: "AUTH_PROVIDER_UNREACHABLE"},
+			web.Failure{Detail: "Authentication provider can't be reached, try again", Code: "AUTH_PROVIDER_UNREACHABLE"},
 		},
 		{
 			"a code that nobody knows", auth.E("made_up", "do not show"), 500, "",
-			failure{Detail: "Unexpected failure", Code: "INTERNAL_ERROR"},
+			web.Failure{Detail: "Unexpected failure", Code: "INTERNAL_ERROR"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := httptest.NewRecorder()
 			writeError(w, httptest.NewRequest(http.MethodGet, "/", nil), tt.err)
-			var got failure
+			var got web.Failure
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 				t.Fatal(err)
 			}

@@ -61,8 +61,8 @@ func Handler(c Config) http.Handler {
 	s := &surface{c: c, document: sync.OnceValues(Document), page: sync.OnceValues(page)}
 	mux := s.mux(routes())
 	get := func(path string, h web.HandlerFunc) {
-		g := web.Handle(h, writeError)
-		mux.Handle(path, dispatch(path, map[string]http.Handler{http.MethodGet: g, http.MethodHead: g}))
+		methods := map[string]http.Handler{http.MethodGet: web.Handle(h, writeError)}
+		mux.Handle(path, web.Methods(path, methods, web.Refuse(errBadMethod, writeError)))
 	}
 	get("/openapi.json", s.serveDocument)
 	get("/docs", s.servePage)
@@ -70,7 +70,7 @@ func Handler(c Config) http.Handler {
 	get("/docs/script.js", asset("script.js", "text/javascript; charset=utf-8"))
 	get("/healthy", s.healthy)
 	get("/health", s.health)
-	mux.Handle("/", web.Handle(func(http.ResponseWriter, *http.Request) error { return errNoRoute }, writeError))
+	mux.Handle("/", web.Refuse(errNoRoute, writeError))
 	return mux
 }
 

@@ -150,52 +150,23 @@ func (s *surface) handler(o *operation) web.HandlerFunc {
 	}
 }
 
-// mux serves the operations. HEAD is answered as GET; a method that a path does not have is
-// 405 with the Allow header (RFC 9110 §15.5.6).
+// mux serves the operations.
 func (s *surface) mux(table []operation) *http.ServeMux {
 	methods := map[string]map[string]http.Handler{}
-	var paths []string
 	for i := range table {
 		o := &table[i]
 		if methods[o.path] == nil {
 			methods[o.path] = map[string]http.Handler{}
-			paths = append(paths, o.path)
 		}
-		h := web.Handle(s.handler(o), writeError)
-		methods[o.path][o.method] = h
-		if o.method == http.MethodGet {
-			methods[o.path][http.MethodHead] = h
-		}
+		methods[o.path][o.method] = web.Handle(s.handler(o), writeError)
 	}
 	mux := http.NewServeMux()
-	for _, p := range paths {
-		h := dispatch(p, methods[p])
+	for p, m := range methods {
+		h := web.Methods(p, m, web.Refuse(errBadMethod, writeError))
 		mux.Handle(p, h)
 		if !strings.HasSuffix(p, "/") {
 			mux.Handle(p+"/{$}", h)
 		}
 	}
 	return mux
-}
-
-func dispatch(path string, handlers map[string]http.Handler) http.Handler {
-	var allow []string
-	for m := range handlers {
-		allow = append(allow, m)
-	}
-	slices.Sort(allow)
-	wrong := web.Handle(func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Allow", strings.Join(allow, ", "))
-		return errBadMethod
-	}, writeError)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ev := web.EventFrom(r.Context()); ev != nil {
-			ev.Route = path
-		}
-		if h, ok := handlers[r.Method]; ok {
-			h.ServeHTTP(w, r)
-			return
-		}
-		wrong.ServeHTTP(w, r)
-	})
 }
