@@ -2,6 +2,7 @@ package openapitest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,9 @@ import (
 
 // wrong is a value of another type than the schema's.
 func wrong(s *openapi3.Schema) string {
+	if len(s.AnyOf) > 0 {
+		s = s.AnyOf[0].Value
+	}
 	if s.Type.Is("string") {
 		return `{"a":1}`
 	}
@@ -69,6 +73,12 @@ func (c *Contract) NamesWrongMembers(t *testing.T, ask Ask, members int) {
 // valid is a value that the schema allows.
 func valid(s *openapi3.Schema) json.RawMessage {
 	switch {
+	case s.Type.Is("boolean"):
+		return json.RawMessage("true")
+	case s.Type.Is("array"):
+		return json.RawMessage("[]")
+	case len(s.AnyOf) > 0:
+		return valid(s.AnyOf[0].Value)
 	case len(s.Enum) > 0:
 		b, _ := json.Marshal(s.Enum[0])
 		return b
@@ -115,5 +125,53 @@ func (c *Contract) RefusesLongTexts(t *testing.T, ask Ask, texts int) {
 	})
 	if tried < texts {
 		t.Errorf("only %d texts tried", tried)
+	}
+}
+
+// RefusesUnknownNames proves that every operation refuses a parameter, and every body a
+// member, that it has no name for. It is for surfaces that read strictly.
+func (c *Contract) RefusesUnknownNames(t *testing.T, ask Ask, operations int) {
+	t.Helper()
+	tried := 0
+	c.Each(func(method, path string, o *openapi3.Operation) {
+		tried++
+		body := map[string]json.RawMessage{}
+		if o.RequestBody != nil {
+			s := o.RequestBody.Value.Content.Get("application/json").Schema.Value
+			for _, needed := range s.Required {
+				body[needed] = valid(s.Properties[needed].Value)
+			}
+		}
+		query := "?"
+		for _, p := range o.Parameters {
+			if p.Value.In == "query" && p.Value.Required {
+				var text string
+				if err := json.Unmarshal(valid(p.Value.Schema.Value), &text); err != nil {
+					t.Fatal(err)
+				}
+				query += p.Value.Name + "=" + text + "&"
+			}
+		}
+		tries := [][2]string{{query + "unheard=1", ""}}
+		if o.RequestBody != nil {
+			body["unheard"] = json.RawMessage("1")
+			tries = append(tries, [2]string{query, "x"})
+		}
+		for _, try := range tries {
+			given := maps.Clone(body)
+			if try[1] == "" {
+				delete(given, "unheard")
+			}
+			text, err := json.Marshal(given)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := ask(method, path+try[0], string(text)); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "unheard") {
+				t.Errorf("%s %s%s %s: %d %s", method, path, try[0], text, w.Code, w.Body)
+			}
+		}
+	})
+	if tried < operations {
+		t.Errorf("only %d operations tried", tried)
 	}
 }
