@@ -41,7 +41,7 @@ func peopleSettings() []Setting {
 		{Name: nameVerification, Group: group, Computed: "as CARDEA_EMAIL_AUTOCONFIRM and CARDEA_PHONE_AUTOCONFIRM say",
 			Help:  "Of registrations at /api/auth: `none` signs in at once, `before_login` wants the address proved first.",
 			field: choiceField(func(c *Config) *string { return &c.People.Verification }, "none", "before_login")},
-		text("CARDEA_DEFAULT_ROLE", "Role of registrations at /api/auth that ask for none.", func(c *Config) *string { return &c.People.DefaultRole }),
+		text("CARDEA_DEFAULT_ROLE", "Role in the application, in `app_metadata.roles`, of new accounts that nobody gave another: registrations, sign-ups, codes, invitations, operators. The claim `role` stays authenticated. Anonymous accounts get none.", func(c *Config) *string { return &c.People.DefaultRole }),
 		{Name: "CARDEA_PHONE_REGION", Group: group, Help: "Country of phone numbers that are typed without a country code, such as `IN`. Without one they need a country code.",
 			field: matchField(func(c *Config) *string { return &c.People.PhoneRegion }, `^([A-Z]{2})?$`, "must be two capital letters (ISO 3166-1)")},
 		{Name: "CARDEA_API_TTL", Group: group, Default: "30m", Help: "Life of an access token that /api/auth gave; never longer than CARDEA_JWT_TTL.",

@@ -110,8 +110,8 @@ type apis struct {
 func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	p := &s.cfg.People
 	c.Issuer = s.restIssuer()
-	c.PeopleStore, c.TenantStore, c.Roles = s.store, s.store, s.roles
-	c.SingleTenant, c.Verification, c.DefaultRole, c.MinAge = single, p.Verification, p.DefaultRole, p.MinAge
+	c.PeopleStore, c.TenantStore = s.store, s.store
+	c.SingleTenant, c.Verification, c.MinAge = single, p.Verification, p.MinAge
 	if p.MinAge == 0 {
 		c.MinAge = -1 // any
 	}

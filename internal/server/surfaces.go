@@ -124,6 +124,7 @@ func (s *Server) flowConfig(hasher *password.Hasher, policy password.Policy, lim
 		BothAddresses: p.BothAddresses, AllowPlainPKCE: p.PlainPKCE, ReauthPassword: p.ReauthPassword,
 		CurrentPassword: p.CurrentPassword, CodeLength: p.CodeLength, LinkLife: m.CodeLife, SMSLife: t.CodeLife,
 		MailEvery: m.Interval, SMSEvery: t.Interval, Codes: s.ring, Post: s.messages, Notices: m.Notices,
+		Roles: s.roles, DefaultRole: s.cfg.People.DefaultRole,
 		Now: s.opt.Now, Rand: s.opt.Rand,
 	}
 	if s.messages.hooks != nil {

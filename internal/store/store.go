@@ -33,6 +33,7 @@ type Store interface {
 	People
 	Tenants
 	Cleaner
+	Identifiers
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error
@@ -43,7 +44,8 @@ type Store interface {
 // Users keeps accounts and their identities.
 type Users interface {
 	// UserByEmail finds the account with this lower-cased e-mail address and audience that
-	// is not managed by SSO, with identities and factors. One statement.
+	// is not managed by SSO, with identities and factors. An address that the account has proved
+	// beside its primary one finds it too, and is FoundBy. One statement.
 	UserByEmail(ctx context.Context, email, aud string) (auth.User, error)
 	// UserByPhone does the same for a phone number.
 	UserByPhone(ctx context.Context, phone, aud string) (auth.User, error)
@@ -226,8 +228,9 @@ type OneTimes interface {
 	// with its account:
 	// once. ErrNotFound otherwise. The caller looks at CodeIssuedAt.
 	TakeFlowState(ctx context.Context, codeHash string) (auth.FlowState, auth.User, error)
-	// DeleteExpiredOneTimes removes tokens that expired before the given moment, and flows
-	// made (or given their code) before it that no live token belongs to; at most limit of each.
+	// DeleteExpiredOneTimes removes tokens and identifiers without proof that expired before the
+	// given moment, and flows made (or given their code) before it that no live token belongs
+	// to; at most limit of each.
 	DeleteExpiredOneTimes(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 

@@ -150,7 +150,7 @@ func storeError(what string, err error) error {
 	if errors.As(err, &pg) && pg.Code == foreignKeyViolation {
 		switch pg.ConstraintName { // of somebody or something that has just been deleted
 		case "memberships_tenant_id_fkey", "memberships_user_id_fkey", "profiles_user_id_fkey", "relations_subject_id_fkey",
-			"relations_object_id_fkey", "relations_tenant_id_fkey":
+			"relations_object_id_fkey", "relations_tenant_id_fkey", "user_identifiers_user_id_fkey":
 			return auth.ErrNotFound
 		}
 	}
@@ -158,14 +158,14 @@ func storeError(what string, err error) error {
 		switch pg.ConstraintName {
 		case "tenants_slug_key":
 			return auth.ErrSlugTaken
-		case "memberships_pkey", "relations_one_open_key", "relations_one_agent_key":
+		case "memberships_pkey", "relations_one_open_key", "relations_one_agent_key", "user_identifiers_own_key":
 			return auth.ErrConflict
 		case "users_email_partial_key":
 			return auth.ErrEmailTaken
 		case "users_phone_key":
 			return auth.ErrPhoneTaken
 		case "users_pkey", "identities_pkey", "identities_provider_id_provider_unique", "outbox_pkey",
-			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey":
+			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey", "user_identifiers_pkey":
 			return auth.ErrIDTaken
 		case "signing_keys_pkey", "signing_keys_one_current", "signing_keys_one_standby":
 			return auth.ErrConflict
