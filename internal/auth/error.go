@@ -100,6 +100,7 @@ const (
 	CodeRelationExists   Code = "relation_exists"    // the same relation holds already
 	CodeRelationNotFound Code = "relation_not_found" // no such relation that holds
 	CodeSessionUnknown   Code = "session_unknown"    // the caller has no such session
+	CodeAppUnknown       Code = "app_unknown"        // no application of the registry has this name
 
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
@@ -129,6 +130,7 @@ func Codes() []Code {
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
+		CodeAppUnknown,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed,
 	}

@@ -112,6 +112,9 @@ func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	c.Issuer = s.restIssuer()
 	c.PeopleStore, c.TenantStore, c.Roles = s.store, s.store, s.roles
 	c.SingleTenant, c.Verification, c.DefaultRole, c.MinAge = single, p.Verification, p.DefaultRole, p.MinAge
+	for _, app := range p.Apps {
+		c.Apps = append(c.Apps, flow.App(app))
+	}
 	if p.MinAge == 0 {
 		c.MinAge = -1 // any
 	}

@@ -92,6 +92,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "RELATION_EXISTS", "This relation holds already"},
 	auth.CodeRelationNotFound: {404, "RELATION_NOT_FOUND", "There is no such relation, or it has ended"},
 	auth.CodeSessionUnknown:   {404, "SESSION_NOT_FOUND", "This account has no such session"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
 
 	auth.CodeHookTimeout:           {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {503, "HOOK_FAILED", saysHook},

@@ -142,6 +142,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   conflict,
 	auth.CodeRelationNotFound: missing,
 	auth.CodeSessionUnknown:   missing,
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
 
 	auth.CodeHookTimeout:           hookFailed,
 	auth.CodeHookTimeoutAfterRetry: hookFailed,

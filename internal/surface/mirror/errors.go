@@ -173,6 +173,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "", "This assignment exists already"},
 	auth.CodeRelationNotFound: {404, "", "There is no such assignment"},
 	auth.CodeSessionUnknown:   {404, "", "Session not found"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
 
 	auth.CodeHookTimeout:           {502, "", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {502, "", saysHook},

@@ -9,6 +9,8 @@
 //	PUT  /users/me                        change the caller
 //	PUT  /users/me/phone                  another number
 //	GET  /users/me/identities             the caller's ways in
+//	GET  /users/me/auth-state             what is left to do before ?app= lets the caller in
+//	POST /users/me/onboarding             the onboarding of ?app= is completed
 //	GET  /users/me/preferences            and PUT; the object itself
 //	GET  /users/me/notification-settings  and PUT
 //	GET  /users/me/privacy-settings       and PUT
@@ -76,6 +78,8 @@ func routes() []route {
 		{"PUT", "/users/me", false, (*surface).changeMe},
 		{"PUT", "/users/me/phone", false, (*surface).changePhone},
 		{"GET", "/users/me/identities", false, (*surface).identities},
+		{"GET", "/users/me/auth-state", false, (*surface).authState},
+		{"POST", "/users/me/onboarding", false, (*surface).onboard},
 		{"GET", "/users", false, (*surface).list},
 		{"GET", "/users/{id}", false, (*surface).get},
 		{"PUT", "/users/{id}", false, (*surface).change},

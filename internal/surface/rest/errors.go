@@ -138,6 +138,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "RELATION_EXISTS", "This relation exists already"},
 	auth.CodeRelationNotFound: {404, "RELATION_NOT_FOUND", "Relation not found"},
 	auth.CodeSessionUnknown:   {404, "SESSION_NOT_FOUND", "Session not found"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
 
 	auth.CodeHookTimeout:           {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {503, "HOOK_FAILED", saysHook},
