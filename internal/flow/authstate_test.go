@@ -39,7 +39,9 @@ func TestAuthStateStages(t *testing.T) {
 		{"no proved address", "", func(p *auth.Person) { p.User.EmailConfirmedAt = time.Time{} }, verify},
 		{"proof of an address that has gone", "", func(p *auth.Person) { p.User.Email = "" }, verify},
 		{"a proved number will do", "", func(p *auth.Person) { p.User.Email, p.User.Phone, p.User.PhoneConfirmedAt = "", "919811112222", at() }, active},
-		{"nothing at all", "", func(p *auth.Person) { *p = auth.Person{User: auth.User{ID: p.User.ID, IsAnonymous: true}, Profile: auth.Profile{Active: true}} },
+		{"nothing at all", "", func(p *auth.Person) {
+			*p = auth.Person{User: auth.User{ID: p.User.ID, IsAnonymous: true}, Profile: auth.Profile{Active: true}}
+		},
 			flow.AuthState{App: "ghar360", Stage: "identifier_verification", Next: "verify_identifier"}},
 		{"no password", "", func(p *auth.Person) { p.User.PasswordHash = "" }, password},
 		{"S3.5: another provider has the password", "", func(p *auth.Person) {

@@ -5,6 +5,7 @@
 //	POST /auth/identifier-status          how a person can sign in; public
 //	POST /auth/last-method                remember how the caller signed in
 //	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
+//	POST /webhooks/auth/password-changed  a signed notice: every session of somebody ends
 //	GET  /users/me                        the caller
 //	PUT  /users/me                        change the caller
 //	PUT  /users/me/phone                  another number
@@ -43,6 +44,7 @@ type Config struct {
 	Accounts *flow.Accounts
 	People   *flow.People
 	Callers  *web.Callers
+	Webhooks *flow.Webhooks
 	// Client ids that GET /auth/config tells; "" is told as null.
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
 }
@@ -74,6 +76,7 @@ func routes() []route {
 		{"POST", "/auth/identifier-status", true, (*surface).identifierStatus},
 		{"POST", "/auth/last-method", false, (*surface).lastMethod},
 		{"POST", "/auth/link-identity", false, (*surface).linkIdentity},
+		{"POST", "/webhooks/auth/password-changed", true, (*surface).passwordChanged},
 		{"GET", "/users/me", false, (*surface).me},
 		{"PUT", "/users/me", false, (*surface).changeMe},
 		{"PUT", "/users/me/phone", false, (*surface).changePhone},
