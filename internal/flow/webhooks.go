@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -43,9 +42,9 @@ type SignedBody struct {
 }
 
 // Open checks the signature of a body that nobody has parsed: what a stranger sends must not
-// even be told apart by its form (B2.35).
-func (n *Webhooks) Open(h http.Header, body []byte, m auth.Meta) (SignedBody, error) {
-	proof, err := n.receiver.Verify(h, body, n.c.now())
+// even be told apart by its form (B2.35). The names of the header are in canonical form.
+func (n *Webhooks) Open(header map[string][]string, body []byte, m auth.Meta) (SignedBody, error) {
+	proof, err := n.receiver.Verify(header, body, n.c.now())
 	if err != nil {
 		return SignedBody{}, &auth.Error{Code: auth.CodeWebhookSignature, Cause: err}
 	}
