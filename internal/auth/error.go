@@ -100,6 +100,10 @@ const (
 	CodeRelationExists   Code = "relation_exists"    // the same relation holds already
 	CodeRelationNotFound Code = "relation_not_found" // no such relation that holds
 	CodeSessionUnknown   Code = "session_unknown"    // the caller has no such session
+	CodeAppUnknown       Code = "app_unknown"        // no application of the registry has this name
+	CodeWebhookSignature Code = "webhook_signature"  // the signature of a notice is missing, wrong, or of a secret that nobody has
+	CodeWebhookStale     Code = "webhook_stale"      // the notice is too old, from the future, or does not say when it was made
+	CodeWebhookReplayed  Code = "webhook_replayed"   // the same notice has been taken already
 
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
@@ -129,6 +133,10 @@ func Codes() []Code {
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
+		CodeAppUnknown,
+		CodeWebhookSignature,
+		CodeWebhookStale,
+		CodeWebhookReplayed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed,
 	}

@@ -53,6 +53,8 @@ type Config struct {
 	Captcha Captcha
 	Hooks   Hooks
 
+	Webhooks Webhooks
+
 	EncryptionKey         Secret // 32 bytes: seals the private keys in the database
 	PreviousEncryptionKey Secret // 32 bytes or none: still opens what it sealed
 

@@ -58,6 +58,7 @@ type Server struct {
 	adminAPI http.Handler
 	stopping chan struct{} // closed when the server is told to stop
 	handler  http.Handler
+	receiver *hook.Receiver
 }
 
 // tokenSize is the longest token that our own routes read: accounts with much metadata
@@ -111,6 +112,9 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	hooks, err := s.openHooks()
 	if err != nil {
+		return err
+	}
+	if err := s.openReceiver(); err != nil {
 		return err
 	}
 	if err := s.openRoles(); err != nil {

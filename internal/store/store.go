@@ -34,6 +34,7 @@ type Store interface {
 	Tenants
 	Cleaner
 	Identifiers
+	Webhooks
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error
@@ -272,4 +273,6 @@ type Cleaner interface {
 	DeleteDeadMessages(ctx context.Context, before time.Time, limit int) (int64, error)
 	// DeleteOldDevices forgets at most limit devices that were last seen before the moment.
 	DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DeleteOldWebhooks forgets at most limit notices that are not remembered beyond the moment.
+	DeleteOldWebhooks(ctx context.Context, before time.Time, limit int) (int64, error)
 }

@@ -138,6 +138,10 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "relation_exists", "This relation exists already"},
 	auth.CodeRelationNotFound: {404, "relation_not_found", "Relation not found"},
 	auth.CodeSessionUnknown:   {404, "session_unknown", "Session not found"},
+	auth.CodeAppUnknown:       {400, "app_unknown", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "webhook_signature", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "webhook_stale", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "webhook_replayed", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           {422, "hook_timeout", "Failed to reach hook within maximum time of 5.000000 seconds"},
 	auth.CodeHookTimeoutAfterRetry: {422, "hook_timeout_after_retry", "Failed to reach hook after maximum retries"},

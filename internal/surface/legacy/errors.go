@@ -142,6 +142,10 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   conflict,
 	auth.CodeRelationNotFound: missing,
 	auth.CodeSessionUnknown:   missing,
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "WEBHOOK_SIGNATURE_INVALID", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           hookFailed,
 	auth.CodeHookTimeoutAfterRetry: hookFailed,

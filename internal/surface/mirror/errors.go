@@ -173,6 +173,10 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "", "This assignment exists already"},
 	auth.CodeRelationNotFound: {404, "", "There is no such assignment"},
 	auth.CodeSessionUnknown:   {404, "", "Session not found"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           {502, "", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {502, "", saysHook},

@@ -138,6 +138,10 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "RELATION_EXISTS", "This relation exists already"},
 	auth.CodeRelationNotFound: {404, "RELATION_NOT_FOUND", "Relation not found"},
 	auth.CodeSessionUnknown:   {404, "SESSION_NOT_FOUND", "Session not found"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "WEBHOOK_SIGNATURE_INVALID", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {503, "HOOK_FAILED", saysHook},
