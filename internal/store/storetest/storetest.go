@@ -88,13 +88,15 @@ func Run(t *testing.T, f Factory) {
 		"apikeys":   apiKeyCases(),
 		"audit":     auditCases(),
 		"store":     storeCases(),
+		"erasure":   erasureCases(),
+		"holds":     holdCases(),
 	})
 }
 
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases()})
+	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of deletions": racePrivacyCases()})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
@@ -149,6 +151,8 @@ const (
 	kindFactor
 	kindTenant
 	kindRelation
+	kindErasure
+	kindHold
 )
 
 // fixedID gives the n-th id of a kind, in the form of a version 7 UUID.
