@@ -35,6 +35,7 @@ type Store interface {
 	Cleaner
 	Identifiers
 	Webhooks
+	Privacy
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error
@@ -66,10 +67,12 @@ type Users interface {
 	// when the account, or the session of RequireSession, does not exist. A new password or
 	// address takes every one-time token of the account away. One statement.
 	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
-	// DeleteUser removes the account and everything that belongs to it.
+	// DeleteUser removes the account and everything that belongs to it. ErrHeld under a legal
+	// hold. Its subjects become tombstones.
 	DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error
 	// SoftDeleteUser keeps the row, replaces what identifies the person, empties metadata
-	// and password, sets deleted_at, and ends every session and factor.
+	// and password, sets deleted_at, and ends every session and factor. ErrHeld under a legal
+	// hold. Its subjects become tombstones.
 	SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error
 }
 

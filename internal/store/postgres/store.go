@@ -165,7 +165,8 @@ func storeError(what string, err error) error {
 		case "users_phone_key":
 			return auth.ErrPhoneTaken
 		case "users_pkey", "identities_pkey", "identities_provider_id_provider_unique", "outbox_pkey",
-			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey", "user_identifiers_pkey":
+			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey", "user_identifiers_pkey",
+			"erasures_pkey", "legal_holds_pkey":
 			return auth.ErrIDTaken
 		case "signing_keys_pkey", "signing_keys_one_current", "signing_keys_one_standby":
 			return auth.ErrConflict

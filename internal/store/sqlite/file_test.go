@@ -406,6 +406,7 @@ func TestColumns(t *testing.T) {
 		"user_roles": "role", "profiles": "extensions", "tenants": "slug", "memberships": "ends_at", "relations": "kind",
 		"user_identifiers": "verified_at",
 		"webhook_receipts": "digest",
+		"erasures":         "steps", "tombstones": "subject", "legal_holds": "reason",
 	} {
 		if !slices.Contains(columns[table], column) {
 			t.Errorf("table %s has columns %v, not %s", table, columns[table], column)

@@ -91,6 +91,8 @@ func Run(t *testing.T, f Factory) {
 
 		"identifiers": identifierCases(),
 		"notices":     noticeCases(),
+		"erasure":     erasureCases(),
+		"holds":       holdCases(),
 	})
 }
 
@@ -103,6 +105,7 @@ func Race(t *testing.T, f Factory) {
 		"race of tenants":             raceTenantCases(),
 		"race of identifiers":         raceIdentifierCases(),
 		"race of consents":            raceConsentCases(),
+		"race of deletions":           racePrivacyCases(),
 	})
 }
 
@@ -158,6 +161,8 @@ const (
 	kindFactor
 	kindTenant
 	kindRelation
+	kindErasure
+	kindHold
 )
 
 // fixedID gives the n-th id of a kind, in the form of a version 7 UUID.
