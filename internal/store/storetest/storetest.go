@@ -87,6 +87,7 @@ func Run(t *testing.T, f Factory) {
 		"keys":      keyCases(),
 		"apikeys":   apiKeyCases(),
 		"audit":     auditCases(),
+		"moving":    movingCases(),
 		"store":     storeCases(),
 	})
 }
@@ -94,7 +95,7 @@ func Run(t *testing.T, f Factory) {
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases()})
+	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of imports": raceMovingCases()})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
