@@ -50,6 +50,8 @@ type MoveBatch struct {
 	Accounts []MovedAccount
 	Progress MoveProgress
 	Audit    []AuditEntry
+	// DryRun takes everything back, after its outcomes are known.
+	DryRun bool
 }
 
 // MoveProgress is how far an import has come. Its counts are those of the batch in a

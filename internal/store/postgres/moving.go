@@ -103,7 +103,10 @@ ON CONFLICT (name) DO UPDATE SET position = greatest(p.position, excluded.positi
 
 // errAgain says that what was in the way of an account, or what it hangs on, has changed
 // while the batch was stored: nothing has happened.
-var errAgain = errors.New("changed meanwhile")
+var (
+	errAgain  = errors.New("changed meanwhile")
+	errDryRun = errors.New("a dry run is taken back")
+)
 
 // MoveAccounts implements store.Moving.
 func (s *Store) MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.MoveOutcome, error) {
@@ -114,7 +117,9 @@ func (s *Store) MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.Move
 	for range tries {
 		err = unlocked(func() error {
 			return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-				outcomes, err = moveBatch(ctx, tx, &b)
+				if outcomes, err = moveBatch(ctx, tx, &b); err == nil && b.DryRun {
+					return errDryRun
+				}
 				return err
 			})
 		})
@@ -123,7 +128,7 @@ func (s *Store) MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.Move
 		}
 	}
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errDryRun):
 		return outcomes, nil
 	case meanwhile(err), errors.Is(err, errAgain):
 		return nil, fmt.Errorf("postgres: move accounts: %w", auth.ErrConflict)
@@ -144,13 +149,13 @@ func meanwhile(err error) bool {
 }
 
 // refused reports whether the data are what PostgreSQL objects to: classes 22 (data exception),
-// 23 (integrity), 44 (check of a view) and P0 (raised by a function).
+// 23 (integrity), 44 (check of a view), 54 (limits) and P0 (raised by a function).
 func refused(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) || len(pg.Code) != 5 {
 		return false
 	}
-	return strings.Contains("22 23 44 P0", pg.Code[:2])
+	return strings.Contains("22 23 44 54 P0", pg.Code[:2])
 }
 
 func moveBatch(ctx context.Context, tx pgx.Tx, b *auth.MoveBatch) ([]auth.MoveOutcome, error) {

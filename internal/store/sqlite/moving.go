@@ -32,6 +32,8 @@ const (
 	sqlCopyMemberships = selectMemberOf + `WHERE ms.user_id IN (SELECT value FROM json_each(?1)) ORDER BY ms.user_id, ms.tenant_id`
 )
 
+var errDryRun = errors.New("a dry run is taken back")
+
 func progressDest(p *auth.MoveProgress) []any {
 	return []any{
 		&p.Name, &p.Source, &p.Digest, &p.Position, &p.After, &p.Moved, &p.Present, &p.Taken, &p.Refused,
@@ -88,8 +90,14 @@ func (s *Store) MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.Move
 		if err := insertAudit(ctx, r, b.Audit...); err != nil {
 			return err
 		}
-		return addProgress(ctx, r, &p)
+		if err := addProgress(ctx, r, &p); err != nil || !b.DryRun {
+			return err
+		}
+		return errDryRun
 	})
+	if errors.Is(err, errDryRun) {
+		return outcomes, nil
+	}
 	if unstorable(err) {
 		return nil, fmt.Errorf("sqlite: move accounts: %w: %w", auth.ErrUnstorable, err)
 	}

@@ -17,6 +17,7 @@ func movingCases() []testCase {
 		{"what is in the way stays as it is", movingTaken},
 		{"a deleted account stays deleted", movingDeleted},
 		{"what the database refuses stores nothing", movingRefused},
+		{"a dry run tells and stores nothing", movingDry},
 		{"progress", movingProgress},
 		{"tenants", movingTenants},
 		{"copies", movingCopies},
@@ -170,6 +171,23 @@ func movingRefused(_ *testing.T, e *env) {
 	e.same("accounts", []int(nil), e.people(auth.PersonQuery{}))
 	e.wantAudit("nothing")
 	p, err := e.StartImport(e.ctx, progress("import", 0), true)
+	e.ok("StartImport", err)
+	e.same("position", int64(0), p.Position)
+}
+
+func movingDry(_ *testing.T, e *env) {
+	e.create(account(1))
+	taken := moved(2)
+	taken.User.Email = emailOf(1)
+	b := auth.MoveBatch{Accounts: []auth.MovedAccount{taken, moved(3)}, Progress: progress("dry", 2), DryRun: true, Audit: []auth.AuditEntry{audit(7, "x", "team")}}
+	for range 2 {
+		got, err := e.MoveAccounts(e.ctx, b)
+		e.ok("MoveAccounts", err)
+		e.same("outcomes", []auth.MoveOutcome{auth.MoveEmailTaken, auth.Moved}, got)
+	}
+	e.same("accounts", []int{1}, e.people(auth.PersonQuery{}))
+	e.wantAudit("nothing", account(1).Audit...)
+	p, err := e.StartImport(e.ctx, progress("dry", 0), true)
 	e.ok("StartImport", err)
 	e.same("position", int64(0), p.Position)
 }
