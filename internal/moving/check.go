@@ -18,8 +18,12 @@ type Rules struct {
 	Audience  string                       // of accounts that have none
 	ValidHash func(hash string) error      // see password.ValidHash
 	Phone     func(string) (string, error) // gives a number its one spelling
-	Role      func(name string) bool       // reports whether the catalogue has a role
-	// Tenant finds the tenant of a membership: auth.ErrNotFound when there is none.
+	Role      func(name string) bool       // reports whether an account may have a role
+	// TenantRole reports whether a membership may have a role.
+	TenantRole func(name string) bool
+	// Tenant finds the tenant of a membership, or makes the one that stands for an external one:
+	// auth.ErrNotFound when there is none, auth.ErrSlugTaken when another has its name. A zero id
+	// leaves the membership out, for a dry run that makes nothing.
 	Tenant func(ctx context.Context, m Member) (auth.ID, error)
 	// Invite makes the token and the message of an account that has no password.
 	Invite func(u *auth.User) ([]auth.OneTime, []auth.Message, error)
@@ -213,6 +217,9 @@ func (c *Rules) identities(r *Record, u *auth.User) (Code, string) {
 		if !isObject(&id.Data) {
 			return CodeMetadata, "an identity whose data can't be stored"
 		}
+		if slices.ContainsFunc(u.Identities, func(o auth.Identity) bool { return o.Provider == id.Provider && o.ProviderID == id.ProviderID }) {
+			return CodeForm, "the same identity twice"
+		}
 		if id.CreatedAt.IsZero() {
 			id.CreatedAt = u.CreatedAt
 		}
@@ -324,9 +331,11 @@ func (c *Rules) members(ctx context.Context, r *Record, user auth.ID, d *Dropped
 		switch {
 		case errors.Is(err, auth.ErrNotFound):
 			code, reason = CodeTenant, "a tenant that does not exist"
+		case errors.Is(err, auth.ErrSlugTaken):
+			code, reason = CodeTenant, "another tenant has the name that this one would get"
 		case err != nil:
 			return nil, fmt.Errorf("moving: find tenant: %w", err)
-		case !c.Role(m.Role):
+		case !c.TenantRole(m.Role):
 			code, reason = CodeRole, "a role in a tenant that the catalogue does not have"
 		case !slices.Contains([]string{"", auth.MemberActive, auth.MemberInvited, auth.MemberPending, auth.MemberSuspended}, m.State), !plausible(m.EndsAt):
 			code, reason = CodeForm, "a membership in no known state"
@@ -336,6 +345,9 @@ func (c *Rules) members(ctx context.Context, r *Record, user auth.ID, d *Dropped
 				return nil, failed(r.Line, r.ExternalID, code, reason)
 			}
 			d.Members++
+			continue
+		}
+		if tenant.IsZero() {
 			continue
 		}
 		if m.State == "" {

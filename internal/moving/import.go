@@ -29,8 +29,10 @@ type Config struct {
 
 	DryRun  bool // everything is checked, by the database too, and taken back
 	Resume  bool // goes on where the import of this name came to
+	Seeks   bool // the reader begins after the last record of an earlier run by itself
 	Stop    bool // stops at the first problem, after storing what came before it
 	Problem func(Problem) error
+	Ready   func() error // before each batch is stored: what its invitations were written to is safe; nil for nothing
 	Told    func(Totals) // after each batch; nil for nobody
 	Audit   func(p *auth.MoveProgress) (auth.AuditEntry, error)
 }
@@ -70,9 +72,9 @@ type chunk struct {
 
 // Import reads all records, checks them, and stores them. What it has stored stays, whatever
 // happens next: an import that was broken off is begun again, with or without Resume, and
-// nobody is there twice. Errors: [ErrStopped], what the reader or the store says, and what
+// nobody is there twice. open gives the records, knowing where the import stands. Errors: [ErrStopped], what the reader or the store says, and what
 // Problem returns.
-func Import(ctx context.Context, c Config, r Reader) (Totals, error) {
+func Import(ctx context.Context, c Config, open func(at auth.MoveProgress) (Reader, error)) (Totals, error) {
 	if c.Batch <= 0 {
 		c.Batch = 1000
 	}
@@ -85,6 +87,13 @@ func Import(ctx context.Context, c Config, r Reader) (Totals, error) {
 			return Totals{}, fmt.Errorf("moving: begin: %w", err)
 		}
 		im.from = at
+	}
+	r, err := open(im.from)
+	if err != nil {
+		return Totals{}, err
+	}
+	if c.DryRun {
+		im.c.Rules.Invite = func(*auth.User) ([]auth.OneTime, []auth.Message, error) { return nil, nil, nil }
 	}
 	im.totals.Skipped, im.totals.Read = im.from.Position, im.from.Position
 	// Reading and checking goes on while a batch is stored.
@@ -102,7 +111,7 @@ func Import(ctx context.Context, c Config, r Reader) (Totals, error) {
 		}
 		return nil
 	})
-	err := g.Wait()
+	err = g.Wait()
 	return im.totals, err //nolint:wrapcheck // wrapped where it happened
 }
 
@@ -118,6 +127,9 @@ func (im *importer) fill(ctx context.Context, r Reader, full chan<- chunk) error
 	var ch chunk
 	seen := seenKeys{}
 	position := int64(0)
+	if im.c.Seeks {
+		position = im.from.Position
+	}
 	send := func() error {
 		select {
 		case full <- ch:
@@ -250,6 +262,11 @@ func (im *importer) move(ctx context.Context, items []item, position int64, afte
 			return nil, fmt.Errorf("moving: audit: %w", err)
 		}
 		b.Audit = []auth.AuditEntry{entry}
+	}
+	if im.c.Ready != nil {
+		if err := im.c.Ready(); err != nil {
+			return nil, fmt.Errorf("moving: %w", err)
+		}
 	}
 	outcomes, err := im.c.Store.MoveAccounts(ctx, b)
 	switch {

@@ -93,7 +93,6 @@ const (
 	CodeTenant       Code = "unknown_tenant"    // does not exist
 	CodeDeleted      Code = "deleted"           // gone in the other system
 	CodeNotPerson    Code = "not_a_person"      // an account of a program
-	CodeDuplicate    Code = "duplicate"         // the file has it before, in the same batch
 	CodeEmailTaken   Code = "email_taken"       // another account has the address
 	CodePhoneTaken   Code = "phone_taken"       // another account has the number
 	CodeIDTaken      Code = "id_taken"          // another account has the id
