@@ -89,7 +89,7 @@ func leaves() []string {
 	return []string{
 		"internal/token", "internal/password", "internal/factor/", "internal/idp/",
 		"internal/notify/", "internal/tenant", "internal/web", "internal/seal", "internal/redirect",
-		"internal/hook", "internal/captcha", "internal/role", "internal/phone",
+		"internal/hook", "internal/captcha", "internal/role", "internal/phone", "internal/moving",
 	}
 }
 

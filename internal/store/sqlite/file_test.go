@@ -407,6 +407,7 @@ func TestColumns(t *testing.T) {
 		"user_identifiers": "verified_at",
 		"webhook_receipts": "digest",
 		"erasures":         "steps", "tombstones": "subject", "legal_holds": "reason",
+		"moved": "local_id", "imports": "position",
 	} {
 		if !slices.Contains(columns[table], column) {
 			t.Errorf("table %s has columns %v, not %s", table, columns[table], column)

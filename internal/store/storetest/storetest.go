@@ -87,6 +87,7 @@ func Run(t *testing.T, f Factory) {
 		"keys":      keyCases(),
 		"apikeys":   apiKeyCases(),
 		"audit":     auditCases(),
+		"moving":    movingCases(),
 		"store":     storeCases(),
 
 		"identifiers": identifierCases(),
@@ -106,6 +107,7 @@ func Race(t *testing.T, f Factory) {
 		"race of identifiers":         raceIdentifierCases(),
 		"race of consents":            raceConsentCases(),
 		"race of deletions":           racePrivacyCases(),
+		"race of imports":             raceMovingCases(),
 	})
 }
 
