@@ -96,13 +96,16 @@ func leaves() []string {
 // layers is the map of the house, from the bottom up. The first entry that matches counts.
 func layers() []layer {
 	domain := []string{"internal/auth"}
-	public := []string{"", "ratelimit"} // "" is the root package
+	public := []string{"", "ratelimit", "usersync"} // "" is the root package
 	knowledge := slices.Concat(domain, leaves(), public)
 	useCases := slices.Concat(knowledge, []string{"internal/grant", "internal/flow"})
 	list := []layer{
 		{of: "", may: []string{}},
 		{of: "ratelimit", may: []string{}},
 		{of: "admin", may: []string{}},
+		// The rules and the work; each store beside it knows one database.
+		{of: "usersync", may: []string{""}},
+		{of: "usersync/", may: []string{"", "usersync"}},
 		{of: "cardeatest/", may: []string{"", "cardeatest"}},
 		{of: "internal/auth", may: []string{}},
 		{of: "internal/pgtest", may: []string{}},
@@ -134,7 +137,7 @@ func layers() []layer {
 		// Programs that measure or attack a running server may use what an operator has.
 		{of: "test/", may: slices.Concat(public, []string{"internal/"})},
 		// Programs that show what a service writes: it has the public packages only.
-		{of: "examples/", may: public},
+		{of: "examples/", may: slices.Concat(public, []string{"usersync/"})},
 	}
 	for _, leaf := range leaves() {
 		list = append(list, layer{of: leaf, may: domain})
@@ -160,7 +163,7 @@ func layerOf(rel string) (layer, bool) {
 
 // testSupport is imported by tests only.
 func testSupport(rel string) bool {
-	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" || matches("cardeatest/", rel)
+	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" || rel == "usersync/synctest" || matches("cardeatest/", rel)
 }
 
 // TestImportsRunDownwards proves rule 1 of the house. Imports of test files are free:
