@@ -204,8 +204,8 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/golang-jwt/jwt/v5":    {"", "internal/token"},
 		"github.com/go-jose/go-jose/v4":   {"internal/token"},
-		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "internal/pgtest", "test/"},
-		"modernc.org/sqlite":              {"internal/store/sqlite", "test/"},
+		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "usersync/postgres", "internal/pgtest", "test/"},
+		"modernc.org/sqlite":              {"internal/store/sqlite", "usersync/sqlite", "test/"},
 		"github.com/pressly/goose/v3":     {"internal/store/sqlite", "internal/store/postgres"},
 		"github.com/alecthomas/kong":      {"cmd/"},
 		"golang.org/x/crypto":             {"internal/password"},
@@ -221,7 +221,7 @@ func owners() map[string][]string {
 		"github.com/rogpeppe/go-internal": tests,
 		"github.com/emersion/go-smtp":     tests,
 		"github.com/emersion/go-sasl":     tests,
-		"database/sql":                    {"internal/store/", "internal/pgtest", "test/"},
+		"database/sql":                    {"internal/store/", "usersync/sqlite", "internal/pgtest", "test/"},
 		"os/exec":                         {"internal/pgtest", "cmd/", "test/"},
 		"unsafe":                          {},
 		"C":                               {},
@@ -330,6 +330,7 @@ func untested() map[string]string {
 	return map[string]string{
 		"internal/store":           "interfaces only; storetest is their test",
 		"internal/store/storetest": "is the test of both stores",
+		"usersync/synctest":        "is the test of both stores",
 	}
 }
 

@@ -162,6 +162,9 @@ func (p Plan) Apply(u User, at time.Time) User {
 		u.Providers = slices.Clone(s.Providers)
 	}
 	u.Profile = u.Profile.with(s.Profile)
+	if u.Status == StatusSuperseded { // its addresses belong to the other row now
+		u.Email, u.EmailVerified, u.Phone, u.PhoneVerified = "", false, "", false
+	}
 	return u
 }
 
