@@ -108,10 +108,18 @@ func tasks(id string, at time.Time, consumers []string, p Plan, u User) ([]Task,
 		if c == ConsumerHook && kind != EventCreated {
 			continue
 		}
-		list = append(list, Task{ID: id, Consumer: c, Payload: payload, DueAt: at, CreatedAt: at})
+		t := Task{ID: id, Consumer: c, Payload: payload, DueAt: at, CreatedAt: at}
+		if c == ConsumerHook {
+			t.LeasedUntil, t.Attempts = at.Add(hookLease), 1
+		}
+		list = append(list, t)
 	}
 	return list, nil
 }
+
+// hookLease is how long whoever creates a user has for the hook. If the process ends before,
+// another one calls it.
+const hookLease = 30 * time.Second
 
 // The consumers of the Syncer itself; those of the feed have names of their own.
 const (

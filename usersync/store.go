@@ -37,7 +37,7 @@ type Users interface {
 // Queue is work that is to be done at least once: deliveries, and users who wait for their
 // issuer. A task is known by ID and Consumer.
 type Queue interface {
-	// Enqueue adds a task, unless it is there.
+	// Enqueue adds a task, unless it is there, with the lease and the attempts that it has.
 	Enqueue(ctx context.Context, t Task) error
 	// Lease gives at most max tasks of a consumer that are due at now and leased by nobody,
 	// the longest due first, and leases them until then. Each lease counts as an attempt. No
@@ -97,8 +97,8 @@ type Edit struct {
 	// again for a row that was deactivated or superseded. Deleted is for ever, and a ban is
 	// the issuer's.
 	Status Status
-	// Profile replaces the fields that it has.
-	Profile Profile
+	// Profile replaces the fields that it has. Fill adds what the row lacks.
+	Profile, Fill Profile
 }
 
 // Plan says what the edit does to a row. ErrFinal where it must not be done.
@@ -113,7 +113,8 @@ func (e Edit) Plan(u User) (Plan, error) {
 		e.Status == StatusSuperseded && u.Status != StatusActive && u.Status != StatusSuperseded:
 		return Plan{}, ErrFinal
 	}
-	p := Plan{Action: ActionUpdate, UserID: u.ID, Set: Changes{Status: e.Status, Profile: e.Profile.clean()}}
+	set := u.Profile.fill(e.Fill.clean()).with(e.Profile.clean())
+	p := Plan{Action: ActionUpdate, UserID: u.ID, Set: Changes{Status: e.Status, Profile: set}}
 	if p.Set.Status == u.Status {
 		p.Set.Status = ""
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	insertTask = `INSERT INTO @tasks (consumer, id, payload, due_at, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	insertTask = `INSERT INTO @tasks (consumer, id, payload, due_at, created_at, leased_until, attempts)
+		VALUES ($1, $2, $3, $4, $5, coalesce($6::timestamptz, 'epoch'), $7) ON CONFLICT DO NOTHING`
 	// Rows that another caller is leasing are skipped, so that callers don't queue up.
 	leaseTasks = `UPDATE @tasks t SET leased_until = $3, attempts = t.attempts + 1
 		FROM (SELECT consumer, id FROM @tasks WHERE consumer = $1 AND due_at <= $2 AND leased_until <= $2
@@ -27,7 +28,7 @@ const (
 
 // Enqueue implements usersync.Queue.
 func (s *Store) Enqueue(ctx context.Context, t usersync.Task) error {
-	if _, err := s.pool.Exec(ctx, s.sql(insertTask), t.Consumer, t.ID, t.Payload, t.DueAt, t.CreatedAt); err != nil {
+	if _, err := s.pool.Exec(ctx, s.sql(insertTask), t.Consumer, t.ID, t.Payload, t.DueAt, t.CreatedAt, nullTime(t.LeasedUntil), t.Attempts); err != nil {
 		return fmt.Errorf("usersync/postgres: enqueue: %w", err)
 	}
 	return nil
@@ -36,7 +37,7 @@ func (s *Store) Enqueue(ctx context.Context, t usersync.Task) error {
 // enqueue queues the statements for new tasks.
 func (s *Store) enqueue(batch *pgx.Batch, tasks []usersync.Task) {
 	for _, t := range tasks {
-		batch.Queue(s.sql(insertTask), t.Consumer, t.ID, t.Payload, t.DueAt, t.CreatedAt)
+		batch.Queue(s.sql(insertTask), t.Consumer, t.ID, t.Payload, t.DueAt, t.CreatedAt, nullTime(t.LeasedUntil), t.Attempts)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	insertTask = `INSERT INTO @tasks (consumer, id, payload, due_at, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	insertTask = `INSERT INTO @tasks (consumer, id, payload, due_at, created_at, leased_until, attempts)
+		VALUES (?, ?, ?, ?, ?, coalesce(?, 0), ?) ON CONFLICT DO NOTHING`
 	leaseTasks = `UPDATE @tasks SET leased_until = ?1, attempts = attempts + 1
 		WHERE consumer = ?2 AND id IN (SELECT id FROM @tasks WHERE consumer = ?2 AND due_at <= ?3 AND leased_until <= ?3
 			ORDER BY due_at, id LIMIT ?4)
@@ -26,7 +27,7 @@ const (
 
 func (b *batch) enqueue(tasks []usersync.Task) {
 	for _, t := range tasks {
-		b.exec(insertTask, t.Consumer, t.ID, t.Payload, micro(t.DueAt), micro(t.CreatedAt))
+		b.exec(insertTask, t.Consumer, t.ID, t.Payload, micro(t.DueAt), micro(t.CreatedAt), nullMicro(t.LeasedUntil), t.Attempts)
 	}
 }
 

@@ -132,7 +132,7 @@ func (s *Store) write(ctx context.Context, what string, f func(*sql.Conn) error)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // back into the pool; the transaction has ended
 	if err := patiently(ctx, func() error { _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); return err }); err != nil {
 		return err
 	}

@@ -229,6 +229,9 @@ func tombstone(t *testing.T, db Database) {
 		r.Identity.Profile.FirstName = "Ada"
 	}), usersync.ActionCreate)
 	gone := func(r *usersync.Request) { r.Identity.Standing = usersync.StandingDeleted }
+	if u.Email != mail {
+		t.Fatalf("%+v", u)
+	}
 	u = must(t, db.A, request(2, "s1", gone), usersync.ActionUpdate)
 	if u.Status != usersync.StatusDeleted || u.Email != "" || u.Profile != (usersync.Profile{}) {
 		t.Errorf("%+v", u)
@@ -274,6 +277,7 @@ func edited(t *testing.T, db Database) {
 		err  error
 	}{
 		{usersync.Edit{Profile: usersync.Profile{FirstName: "Augusta", LastName: "King"}}, usersync.StatusActive, nil},
+		{usersync.Edit{Fill: usersync.Profile{FirstName: "Ada", Locale: "en"}}, usersync.StatusActive, nil},
 		{usersync.Edit{Status: usersync.StatusBanned}, "", usersync.ErrFinal},
 		{usersync.Edit{Status: usersync.StatusDeactivated}, usersync.StatusDeactivated, nil},
 		{usersync.Edit{Status: usersync.StatusSuperseded}, "", usersync.ErrFinal},
@@ -290,7 +294,7 @@ func edited(t *testing.T, db Database) {
 		if err == nil {
 			same(t, db.B, got)
 		}
-		if n == 0 && (got.Profile != usersync.Profile{FirstName: "Augusta", LastName: "King"}) {
+		if n == 1 && (got.Profile != usersync.Profile{FirstName: "Augusta", LastName: "King", Locale: "en"}) {
 			t.Errorf("%+v", got.Profile)
 		}
 	}
