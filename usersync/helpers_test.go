@@ -3,6 +3,7 @@ package usersync_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -221,4 +222,16 @@ func secret(n byte) string {
 // report fails a test in which nothing should fail.
 func report(t testing.TB) func(context.Context, usersync.Failure) {
 	return func(_ context.Context, f usersync.Failure) { t.Errorf("failure: %s: %v", f.Op, f.Err) }
+}
+
+// respond makes an answer of an issuer.
+func respond(status int, body any) *http.Response {
+	rec := httptest.NewRecorder()
+	rec.WriteHeader(status)
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = rec.Write(text)
+	return rec.Result()
 }
