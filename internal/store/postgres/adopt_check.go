@@ -61,6 +61,7 @@ func inspect(ctx context.Context, conn *pgx.Conn, c *AdoptConfig, r *AdoptReport
 	if err != nil || !known {
 		return err
 	}
+	r.Again = in.again
 	if err := in.structure(); err != nil {
 		return err
 	}
@@ -81,6 +82,8 @@ type inspector struct {
 	conn *pgx.Conn
 	c    *AdoptConfig
 	r    *AdoptReport
+
+	again bool // it was adopted before, and given back: our tables are there
 }
 
 func (in *inspector) problem(fix, what string, args ...any) {
@@ -124,8 +127,7 @@ func (in *inspector) state() (known bool, err error) {
 		return false, err
 	}
 	if mark {
-		in.r.Already = true
-		return false, in.row("SELECT gotrue_version FROM auth.cardea_adoption ORDER BY id DESC LIMIT 1", &in.r.Version)
+		return in.marked()
 	}
 	if versions { // asked for, not tried: a failed statement would end the transaction
 		if ours, err = readVersion(in.ctx, in.conn); err != nil {
@@ -142,6 +144,19 @@ func (in *inspector) state() (known bool, err error) {
 		in.problem("Upgrade PostgreSQL to 14 or later.", "PostgreSQL is too old (%d).", server/10000)
 	}
 	return len(in.r.Problems) == 0, nil
+}
+
+// marked looks at a schema that was adopted before: it still is, or was given back.
+func (in *inspector) marked() (known bool, err error) {
+	err = in.row("SELECT released_at IS NULL FROM auth.cardea_adoption ORDER BY id DESC LIMIT 1", &in.r.Already)
+	if err != nil {
+		return false, err
+	}
+	if in.r.Already {
+		return false, in.row("SELECT gotrue_version FROM auth.cardea_adoption ORDER BY id DESC LIMIT 1", &in.r.Version)
+	}
+	in.again = true
+	return true, nil
 }
 
 // structure compares tables, columns and types.
@@ -177,7 +192,7 @@ func (in *inspector) structure() error {
 		}
 	}
 	for _, c := range strings.Fields(ourColumns) {
-		if have[c] != "" {
+		if have[c] != "" && !in.again {
 			in.problem("Rename it: Cardea needs the name.", "Column auth.%s is there already, and isn't GoTrue's.", c)
 		}
 	}
@@ -222,6 +237,9 @@ func (in *inspector) names() error {
 	}
 	for _, label := range labels {
 		in.problem("Start a current GoTrue on the database once, stop it, and try again.", "Type auth.%s: the label is missing.", label)
+	}
+	if in.again {
+		return nil
 	}
 	taken, err := in.list(`SELECT w FROM unnest($1::text[]) AS w WHERE to_regclass('auth.' || w) IS NOT NULL ORDER BY w`,
 		strings.Fields(ourTables))
@@ -364,11 +382,11 @@ func (in *inspector) duplicates() error {
 // quoted makes a text safe between quotes: row takes no arguments.
 func quoted(s string) string { return strings.ReplaceAll(s, "'", "''") }
 
-// refuseForeign keeps Migrate from stumbling half-way over the tables of a GoTrue.
+// refuseForeign keeps Migrate, on a schema without a version of ours, from stumbling half-way
+// over the tables of a GoTrue.
 func refuseForeign(ctx context.Context, conn *pgx.Conn) error {
 	var gotrue bool
-	err := conn.QueryRow(ctx, `SELECT to_regclass('auth.schema_migrations') IS NOT NULL AND to_regclass('auth.users') IS NOT NULL
-		AND to_regclass('auth.cardea_adoption') IS NULL`).Scan(&gotrue)
+	err := conn.QueryRow(ctx, `SELECT to_regclass('auth.schema_migrations') IS NOT NULL AND to_regclass('auth.users') IS NOT NULL`).Scan(&gotrue)
 	if err != nil {
 		return fmt.Errorf("postgres: migrate: %w", err)
 	}
@@ -377,4 +395,3 @@ func refuseForeign(ctx context.Context, conn *pgx.Conn) error {
 	}
 	return nil
 }
-

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -59,7 +60,8 @@ type Config struct {
 
 // Store is a pool of connections. Its methods may be called from many goroutines.
 type Store struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	adopted atomic.Int32 // whether schema auth was GoTrue's: see isAdopted
 }
 
 // Open makes the pool. It does not wait for the database: the first call does, which
