@@ -149,7 +149,16 @@ func storeError(what string, err error) error {
 		return auth.ErrNotFound
 	}
 	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		if err := triggerError(what, pg); err != nil {
+			return err
+		}
+	}
 	if errors.As(err, &pg) && pg.Code == foreignKeyViolation {
+		if what == "delete user" && pg.SchemaName != "auth" {
+			return &auth.Error{Code: auth.CodeAccountInUse, Cause: fmt.Errorf("postgres: %s: rows of %s.%s refer to it (%s)",
+				what, pg.SchemaName, pg.TableName, pg.ConstraintName)}
+		}
 		switch pg.ConstraintName { // of somebody or something that has just been deleted
 		case "memberships_tenant_id_fkey", "memberships_user_id_fkey", "profiles_user_id_fkey", "relations_subject_id_fkey",
 			"relations_object_id_fkey", "relations_tenant_id_fkey":
