@@ -48,10 +48,10 @@ func gotrueDatabase(url string) error {
 }
 
 // adoptedRig is a server on the database of a GoTrue, with GoTrue's own variables.
-func adoptedRig(t *testing.T, opt Options) (*rig, *pgx.Conn) {
+func adoptedRig(t *testing.T, opt Options, settings ...string) (*rig, *pgx.Conn) {
 	t.Helper()
 	url := pgtest.NewMigrated(t, gotrueDatabase)
-	cfg := gotrueConfig(t, url)
+	cfg := gotrueConfig(t, url, settings...)
 	if r, err := Adopt(t.Context(), cfg, AdoptOptions{}); err != nil {
 		t.Fatalf("%v %+v", err, r.Problems)
 	}
@@ -64,13 +64,13 @@ func adoptedRig(t *testing.T, opt Options) (*rig, *pgx.Conn) {
 }
 
 // gotrueConfig is what a compose file says to GoTrue: nothing in it is Cardea's.
-func gotrueConfig(t *testing.T, url string) config.Config {
+func gotrueConfig(t *testing.T, url string, settings ...string) config.Config {
 	t.Helper()
-	cfg, _, err := config.Load(config.Sources{Env: []string{
+	cfg, _, err := config.Load(config.Sources{Env: append([]string{
 		"GOTRUE_DB_DATABASE_URL=" + url, "GOTRUE_JWT_SECRET=" + gotrueSecret, "API_EXTERNAL_URL=http://127.0.0.1:9999",
 		"GOTRUE_SITE_URL=http://127.0.0.1:3000", "GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_ISSUER=http://127.0.0.1:9999/auth/v1",
 		"GOTRUE_JWT_EXP=3600", "GOTRUE_MAILER_AUTOCONFIRM=true", "GOTRUE_EXTERNAL_EMAIL_ENABLED=true", "GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED=true",
-	}})
+	}, settings...)})
 	if err != nil {
 		t.Fatal(err)
 	}
