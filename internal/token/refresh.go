@@ -110,25 +110,25 @@ const minGoTrueKey = 16
 
 // ReadRefresh reads a refresh token without asking whether it is ours: its encoding is the
 // only one of these bytes, and the checksum is right.
-func ReadRefresh(token string) (*Unproved, bool) {
+func ReadRefresh(token string) (t Unproved, ok bool) {
 	// The decoder skips line breaks, and one token would have many spellings.
 	if len(token) < 12 || len(token) > refreshMaxChars || strings.ContainsAny(token, "\r\n") {
-		return nil, false
+		return t, false
 	}
 	var room [refreshMaxBytes + 2]byte
 	b, err := base64.RawURLEncoding.Strict().AppendDecode(room[:0], []byte(token))
 	if err != nil || len(b) < refreshHead+1+refreshTail || b[0] != refreshVersion {
-		return nil, false
+		return t, false
 	}
 	body, checksum := b[:len(b)-refreshTail], b[len(b)-refreshChecksum:]
 	if sum := sha256.Sum256(b[:len(b)-refreshChecksum]); string(checksum) != string(sum[:refreshChecksum]) {
-		return nil, false
+		return t, false
 	}
 	number, size := binary.Uvarint(body[refreshHead:])
 	if size != len(body)-refreshHead || number > math.MaxInt64 || size != uvarintSize(number) {
-		return nil, false // trailing bytes, overflow, or zeros on top
+		return t, false // trailing bytes, overflow, or zeros on top
 	}
-	t := &Unproved{Session: auth.ID(body[1:refreshHead]), Counter: int64(number)}
+	t.Session, t.Counter = auth.ID(body[1:refreshHead]), int64(number)
 	t.size = copy(t.bytes[:], b[:len(b)-refreshChecksum])
 	return t, true
 }

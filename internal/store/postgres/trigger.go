@@ -55,7 +55,7 @@ func functionOf(pg *pgconn.PgError) string {
 		}
 		for word := range strings.FieldsSeq(line) {
 			if before, _, call := strings.Cut(word, "("); call && before != "" && !strings.ContainsAny(before, `$=<>*`) && before != "OPERATOR" {
-				name = strings.Trim(before, `"'`)
+				name = strings.Trim(before, "'")
 				break
 			}
 		}
