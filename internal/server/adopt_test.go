@@ -80,11 +80,22 @@ func gotrueConfig(t *testing.T, url string, settings ...string) config.Config {
 // signedByGoTrue is a token as GoTrue made it: HS256, no key id.
 func signedByGoTrue(t *testing.T, claims object) string {
 	t.Helper()
+	return signedWithHeader(t, claims, `{"alg":"HS256","typ":"JWT"}`)
+}
+
+// signedWithKeyID is one of a GoTrue with GOTRUE_JWT_KEY_ID.
+func signedWithKeyID(t *testing.T, claims object, kid string) string {
+	t.Helper()
+	return signedWithHeader(t, claims, `{"alg":"HS256","kid":"`+kid+`","typ":"JWT"}`)
+}
+
+func signedWithHeader(t *testing.T, claims object, header string) string {
+	t.Helper()
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
 	mac := hmac.New(sha256.New, []byte(gotrueSecret))
 	mac.Write([]byte(text))
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
@@ -135,7 +146,7 @@ func claimsOf(t *testing.T, token string) string {
 // keys, triggers and policies go on.
 func TestAdoptedDatabase(t *testing.T) {
 	t.Parallel()
-	r, conn := adoptedRig(t, Options{})
+	r, conn := adoptedRig(t, Options{}, "GOTRUE_JWT_KEY_ID=old-key")
 	t.Run("old passwords", func(t *testing.T) {
 		for i := 1; i <= 5; i++ {
 			in := r.must(t, "POST", "/token?grant_type=password", "", object{"email": gotruetest.Email(i), "password": gotruetest.Password(i)})
@@ -185,6 +196,12 @@ func TestAdoptedDatabase(t *testing.T) {
 		r.must(t, "GET", "/user", signedByGoTrue(t, claims), nil)
 		if a := r.ask("GET", "/user", signedByGoTrue(t, claims)+"x", nil); a.Code != 403 {
 			t.Errorf("a broken signature: %d", a.Code)
+		}
+		if a := r.ask("GET", "/user", signedWithKeyID(t, claims, "old-key"), nil); a.Code != 200 {
+			t.Errorf("with GOTRUE_JWT_KEY_ID: %d %s", a.Code, a.body)
+		}
+		if a := r.ask("GET", "/user", signedWithKeyID(t, claims, "other-key"), nil); a.Code != 403 {
+			t.Errorf("with an unknown key id: %d %s", a.Code, a.body)
 		}
 		claims["session_id"] = gotruetest.SessionID(11) // of somebody else
 		if a := r.ask("GET", "/user", signedByGoTrue(t, claims), nil); a.Code != 403 {
