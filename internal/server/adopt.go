@@ -48,6 +48,9 @@ func Release(ctx context.Context, cfg config.Config, keepSessions bool, lockTime
 		return postgres.ReleaseReport{}, errNoGoTrue
 	}
 	c := postgres.ReleaseConfig{URL: cfg.DatabaseURL, LockTimeout: lockTimeout, Now: time.Now}
+	if err := postgres.CheckAdopted(ctx, cfg.DatabaseURL); err != nil {
+		return postgres.ReleaseReport{}, fmt.Errorf("server: %w", err)
+	}
 	if keepSessions {
 		s, err := Open(ctx, cfg, Options{})
 		if err != nil {

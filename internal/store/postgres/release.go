@@ -61,20 +61,36 @@ func Release(ctx context.Context, c ReleaseConfig) (ReleaseReport, error) {
 	return report, nil
 }
 
-// inspectRelease finds out whether there is something to give back, and who still works
-// on it.
-func inspectRelease(ctx context.Context, conn *pgx.Conn, r *ReleaseReport) error {
-	in := &inspector{ctx: ctx, conn: conn, c: &AdoptConfig{}, r: &AdoptReport{}}
+// CheckAdopted is ErrNotAdopted unless the schema is one that was taken over from GoTrue and
+// not given back.
+func CheckAdopted(ctx context.Context, url string) error {
+	conn, err := adoptConnect(ctx, &AdoptConfig{URL: url})
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // read from
+	return (&inspector{ctx: ctx, conn: conn}).adopted()
+}
+
+// adopted is ErrNotAdopted unless the last mark says otherwise.
+func (in *inspector) adopted() error {
 	var mark, adopted bool
 	err := in.row("SELECT to_regclass('auth.cardea_adoption') IS NOT NULL", &mark)
 	if err == nil && mark {
 		err = in.row("SELECT released_at IS NULL FROM auth.cardea_adoption ORDER BY id DESC LIMIT 1", &adopted)
 	}
-	switch {
-	case err != nil:
+	if err == nil && !adopted {
+		err = ErrNotAdopted
+	}
+	return err
+}
+
+// inspectRelease finds out whether there is something to give back, and who still works
+// on it.
+func inspectRelease(ctx context.Context, conn *pgx.Conn, r *ReleaseReport) error {
+	in := &inspector{ctx: ctx, conn: conn, c: &AdoptConfig{}, r: &AdoptReport{}}
+	if err := in.adopted(); err != nil {
 		return err
-	case !adopted:
-		return ErrNotAdopted
 	}
 	if err := in.rights(); err != nil {
 		return err
