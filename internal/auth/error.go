@@ -111,6 +111,10 @@ const (
 	CodeHookContentType       Code = "hook_payload_invalid_content_type"
 	CodeHookRefused           Code = "hook_refused"   // a hook said no; hook.Refusal has its status and sentence
 	CodeCaptchaFailed         Code = "captcha_failed" // no proof of a human, or none that could be verified
+
+	CodeTriggerFailed  Code = "trigger_failed"  // a trigger that the application has on our tables raised; nothing was changed
+	CodeTriggerRefused Code = "trigger_refused" // the same, on purpose: SQLSTATE PT4xx, Message is for the caller
+	CodeAccountInUse   Code = "account_in_use"  // rows of the application refer to the account, which can't be deleted
 )
 
 // Codes lists every code, for the tests that prove each surface knows all of them.
@@ -138,7 +142,7 @@ func Codes() []Code {
 		CodeWebhookStale,
 		CodeWebhookReplayed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
-		CodeCaptchaFailed,
+		CodeCaptchaFailed, CodeTriggerFailed, CodeTriggerRefused, CodeAccountInUse,
 	}
 }
 

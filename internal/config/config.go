@@ -74,6 +74,7 @@ type JWT struct {
 	Audience   string        // aud
 	TTL        time.Duration // at most MaxTokenTTL
 	Secret     Secret        // HS256 secret, at least 32 bytes, or none
+	SecretID   string        // kid of tokens that a replaced GoTrue has signed with Secret
 	Keys       Secret        // private JWKs as JSON, or none: the key ring then makes its own
 	AdminRoles []string      // role claims that may use the admin routes
 }

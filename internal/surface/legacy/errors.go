@@ -152,6 +152,9 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeHookAnswerTooLarge:    hookFailed,
 	auth.CodeHookContentType:       hookFailed,
 	auth.CodeHookRefused:           {422, "HOOK_REFUSED", "The application behind this server refused the request"},
+	auth.CodeTriggerFailed:         {500, "TRIGGER_FAILED", "A trigger of the application failed, and nothing was changed"},
+	auth.CodeTriggerRefused:        {422, "TRIGGER_REFUSED", "The application refused the request"},
+	auth.CodeAccountInUse:          {409, "ACCOUNT_IN_USE", "The application keeps something that belongs to this account"},
 	auth.CodeCaptchaFailed:         {400, "CAPTCHA_FAILED", "The proof that a person is asking is missing or not valid"},
 }
 

@@ -183,6 +183,9 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeHookAnswerTooLarge:    {502, "", saysHook},
 	auth.CodeHookContentType:       {502, "", saysHook},
 	auth.CodeHookRefused:           {422, "", "The application behind this server refused the request"},
+	auth.CodeTriggerFailed:         {500, "", "A trigger of the application failed, and nothing was changed"},
+	auth.CodeTriggerRefused:        {422, "", "The application refused the request"},
+	auth.CodeAccountInUse:          {409, "", "The application keeps something that belongs to this account"},
 	auth.CodeCaptchaFailed:         {400, "", "The proof that a person is asking is missing or not valid"},
 }
 
