@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/cardea-auth/cardea/internal/gotruetest"
 	"github.com/cardea-auth/cardea/internal/notify"
+	"github.com/cardea-auth/cardea/internal/pgtest"
 	"github.com/cardea-auth/cardea/internal/store/postgres"
 	"github.com/cardea-auth/cardea/internal/token"
 )
@@ -211,5 +213,74 @@ func TestAdoptElsewhere(t *testing.T) {
 		if a := s.refresh(text); a.Code != 400 {
 			t.Errorf("%d %s", a.Code, a.body)
 		}
+	}
+}
+
+// guideSQL is the block of SQL in the guide that says it is run by a test.
+func guideSQL(t *testing.T, test string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/guides/adopt-supabase.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "<!-- tested: "+test+" -->\n```sql\n")
+	sql, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatalf("the guide has no block for %s", test)
+	}
+	return sql
+}
+
+// A15.6: with the trigger of the guide nobody is turned away, and what failed is kept.
+func TestGuideTrigger(t *testing.T) {
+	t.Parallel()
+	r, conn := adoptedRig(t, Options{})
+	if _, err := conn.Exec(t.Context(), guideSQL(t, "TestGuideTrigger")+"; ALTER TABLE public.profiles ADD CHECK (first_name IS NOT NULL) NOT VALID"); err != nil {
+		t.Fatal(err)
+	}
+	good := r.must(t, "POST", "/signup", "", object{"email": "good@clinic.example", "password": "a good password", "data": object{"first_name": "G"}})
+	bad := r.must(t, "POST", "/signup", "", object{"email": "bad@clinic.example", "password": "a good password"})
+	for id, want := range map[string][2]int{good.text(t, "user", "id"): {1, 0}, bad.text(t, "user", "id"): {0, 1}} {
+		if got := [2]int{
+			count(t, conn, "SELECT count(*) FROM public.profiles WHERE id = $1", id), count(t, conn, "SELECT count(*) FROM public.failed_profiles WHERE user_id = $1", id),
+		}; got != want {
+			t.Errorf("profiles and failures: %v, want %v", got, want)
+		}
+	}
+}
+
+// What the guide removes is everything of ours: GoTrue's tables and columns are what they
+// were before.
+func TestGuideRemoval(t *testing.T) {
+	t.Parallel()
+	const columns = `SELECT count(*) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+		WHERE c.relnamespace = 'auth'::regnamespace AND c.relkind IN ('r', 'S') AND a.attnum > 0 AND NOT a.attisdropped`
+	plain, err := pgx.Connect(t.Context(), pgtest.NewMigrated(t, gotrueDatabase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close(context.WithoutCancel(t.Context()))
+	r, conn := adoptedRig(t, Options{})
+	writeAccount := func() {
+		r.must(t, "POST", "/signup", "", object{"email": "x@clinic.example", "password": "a good password"})
+	}
+	writeAccount()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Release(t.Context(), r.cfg, true, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), guideSQL(t, "TestGuideRemoval")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := count(t, conn, columns), count(t, plain, columns); got != want {
+		t.Errorf("%d columns are left, GoTrue has %d", got, want)
+	}
+	if n := count(t, conn, "SELECT count(*) FROM pg_catalog.pg_proc WHERE pronamespace = 'auth'::regnamespace"); n != 4 {
+		t.Errorf("%d functions are left", n)
+	}
+	if n := count(t, conn, "SELECT count(*) FROM auth.users WHERE email = 'x@clinic.example'"); n != 1 {
+		t.Error("the account has gone")
 	}
 }
