@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"net/http/httptest"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/cardea-auth/cardea/internal/gotruetest"
 	"github.com/cardea-auth/cardea/internal/notify"
-	"github.com/cardea-auth/cardea/internal/pgtest"
 	"github.com/cardea-auth/cardea/internal/store/postgres"
 	"github.com/cardea-auth/cardea/internal/token"
 )
@@ -91,14 +89,14 @@ func TestReleaseToGoTrue(t *testing.T) {
 	counted := r.refresh(gotruetest.CountedToken(27, 6)).text(t, "refresh_token")
 
 	// A server that still runs is in the way.
-	if rep, err := Release(t.Context(), r.cfg, true, 0); !errors.Is(err, postgres.ErrNotAdoptable) || len(rep.Problems) == 0 ||
+	if rep, err := Release(t.Context(), r.cfg, ReleaseOptions{}); !errors.Is(err, postgres.ErrNotAdoptable) || len(rep.Problems) == 0 ||
 		!strings.Contains(rep.Problems[0].What, "server of Cardea") {
 		t.Fatalf("%v %+v", err, rep)
 	}
 	if err := r.Close(); err != nil { // the jobs find a closed database, and end with the test
 		t.Fatal(err)
 	}
-	rep, err := Release(t.Context(), r.cfg, true, 0)
+	rep, err := Release(t.Context(), r.cfg, ReleaseOptions{})
 	if err != nil || rep.Sessions < 5 {
 		t.Fatalf("%v %+v", err, rep)
 	}
@@ -125,7 +123,7 @@ func TestReleaseToGoTrue(t *testing.T) {
 	}
 
 	// Twice, and while it is GoTrue's.
-	if _, err := Release(t.Context(), r.cfg, false, 0); !errors.Is(err, postgres.ErrNotAdopted) {
+	if _, err := Release(t.Context(), r.cfg, ReleaseOptions{EndSessions: true}); !errors.Is(err, postgres.ErrNotAdopted) {
 		t.Errorf("released twice: %v", err)
 	}
 	if _, err := Open(t.Context(), r.cfg, Options{}); !errors.Is(err, postgres.ErrSchemaOlder) {
@@ -181,7 +179,7 @@ func TestReleaseEndsSessions(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := Release(context.WithoutCancel(t.Context()), r.cfg, false, time.Second); err != nil || rep.Sessions != 0 {
+	if rep, err := Release(t.Context(), r.cfg, ReleaseOptions{EndSessions: true, LockTimeout: time.Second}); err != nil || rep.Sessions != 0 {
 		t.Fatalf("%v %+v", err, rep)
 	}
 	u, _ := token.ReadRefresh(fresh)
@@ -197,14 +195,14 @@ func TestAdoptElsewhere(t *testing.T) {
 	if _, err := Adopt(t.Context(), lite, AdoptOptions{}); !errors.Is(err, errNoGoTrue) {
 		t.Errorf("%v", err)
 	}
-	if _, err := Release(t.Context(), lite, false, 0); !errors.Is(err, errNoGoTrue) {
+	if _, err := Release(t.Context(), lite, ReleaseOptions{}); !errors.Is(err, errNoGoTrue) {
 		t.Errorf("%v", err)
 	}
 	ours := load(t, databaseURL(t, "postgres"))
 	if rep, err := Adopt(t.Context(), ours, AdoptOptions{}); !errors.Is(err, postgres.ErrNotAdoptable) || !strings.Contains(rep.Problems[0].What, "made by Cardea itself") {
 		t.Errorf("%v %+v", err, rep)
 	}
-	if _, err := Release(t.Context(), ours, true, 0); !errors.Is(err, postgres.ErrNotAdopted) {
+	if _, err := Release(t.Context(), ours, ReleaseOptions{}); !errors.Is(err, postgres.ErrNotAdopted) {
 		t.Errorf("%v", err)
 	}
 	// Tokens of a GoTrue that was never here.
@@ -246,41 +244,5 @@ func TestGuideTrigger(t *testing.T) {
 		}; got != want {
 			t.Errorf("profiles and failures: %v, want %v", got, want)
 		}
-	}
-}
-
-// What the guide removes is everything of ours: GoTrue's tables and columns are what they
-// were before.
-func TestGuideRemoval(t *testing.T) {
-	t.Parallel()
-	const columns = `SELECT count(*) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-		WHERE c.relnamespace = 'auth'::regnamespace AND c.relkind IN ('r', 'S') AND a.attnum > 0 AND NOT a.attisdropped`
-	plain, err := pgx.Connect(t.Context(), pgtest.NewMigrated(t, gotrueDatabase))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer plain.Close(context.WithoutCancel(t.Context()))
-	r, conn := adoptedRig(t, Options{})
-	writeAccount := func() {
-		r.must(t, "POST", "/signup", "", object{"email": "x@clinic.example", "password": "a good password"})
-	}
-	writeAccount()
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Release(t.Context(), r.cfg, true, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Exec(t.Context(), guideSQL(t, "TestGuideRemoval")); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := count(t, conn, columns), count(t, plain, columns); got != want {
-		t.Errorf("%d columns are left, GoTrue has %d", got, want)
-	}
-	if n := count(t, conn, "SELECT count(*) FROM pg_catalog.pg_proc WHERE pronamespace = 'auth'::regnamespace"); n != 4 {
-		t.Errorf("%d functions are left", n)
-	}
-	if n := count(t, conn, "SELECT count(*) FROM auth.users WHERE email = 'x@clinic.example'"); n != 1 {
-		t.Error("the account has gone")
 	}
 }

@@ -168,9 +168,15 @@ func adopt(ctx context.Context, tx pgx.Tx, c *AdoptConfig, report *AdoptReport) 
 		report.Problems = again.Problems
 		return ErrNotAdoptable
 	}
+	before, err := inventory(ctx, tx)
+	if err == nil && report.Again {
+		before, err = inventoryAgain(ctx, tx, before)
+	}
+	if err != nil {
+		return err
+	}
 	steps := []adoptStep{{"again", readopt}}
 	if !report.Again {
-		var err error
 		if steps, err = adoptSteps(); err != nil {
 			return err
 		}
@@ -181,8 +187,8 @@ func adopt(ctx context.Context, tx pgx.Tx, c *AdoptConfig, report *AdoptReport) 
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version) VALUES ($1, $2)`,
-		timestamp(c.Now()), report.Version)
+	_, err = tx.Exec(ctx, `INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version, before) VALUES ($1, $2, $3)`,
+		timestamp(c.Now()), report.Version, before)
 	report.Locked = c.Now().Sub(began)
 	return err
 }
@@ -222,7 +228,9 @@ INSERT INTO ` + versionTable + ` (version_id, is_applied) SELECT v, true FROM ge
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     adopted_at timestamptz NOT NULL,
     gotrue_version text NOT NULL,
-    released_at timestamptz
+    before jsonb NOT NULL,
+    released_at timestamptz,
+    after jsonb
 );
 ALTER TABLE auth.cardea_adoption ENABLE ROW LEVEL SECURITY;
 COMMENT ON TABLE auth.cardea_adoption IS 'Schema auth was GoTrue''s; Cardea took it over in place';
@@ -270,7 +278,7 @@ func AdoptPlan() (string, error) {
 	for _, s := range steps {
 		fmt.Fprintf(&b, "\n-- %s\n%s", s.name, s.sql)
 	}
-	b.WriteString("INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version) VALUES (now(), '...');\nCOMMIT;\n")
+	b.WriteString("INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version, before) VALUES (now(), '...', '...');\nCOMMIT;\n")
 	return b.String(), nil
 }
 

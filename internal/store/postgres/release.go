@@ -19,18 +19,22 @@ type ReleaseConfig struct {
 	// SessionKey gives the key of a session's refresh tokens as GoTrue keeps it in its rows.
 	// nil: sessions that have gone on with Cardea end for their owners.
 	SessionKey func(session auth.ID) string
-	Now        func() time.Time
+	// Remove drops what the adoption and our migrations have added, with what is in it:
+	// tenants, memberships, profiles, signing keys. There is no way back from it but a backup.
+	Remove bool
+	Now    func() time.Time
 }
 
 // ReleaseReport is what [Release] has found and done.
 type ReleaseReport struct {
 	Problems []AdoptProblem
 	Notes    []string
-	Sessions int64 // that go on with GoTrue, by a key in their row
+	Sessions int64    // that go on with GoTrue, by a key in their row
+	Left     []string // with Remove: what was added to the schema, and not by us
 }
 
-// Release gives an adopted schema back to GoTrue. Rows and tables of ours stay, for GoTrue
-// does not look at them, and so does everything that Cardea has written to GoTrue's own
+// Release gives an adopted schema back to GoTrue. Rows and tables of ours stay unless Remove
+// is set, for GoTrue does not look at them, and so does everything that Cardea has written to GoTrue's own
 // tables, which is of GoTrue's form. What GoTrue must not find as it is is put right:
 //
 //   - refresh tokens of GoTrue's that were exchanged for ours are revoked
@@ -159,7 +163,16 @@ func release(ctx context.Context, tx pgx.Tx, c *ReleaseConfig, report *ReleaseRe
 	if _, err := tx.Conn().PgConn().Exec(ctx, dropProofs).ReadAll(); err != nil {
 		return fmt.Errorf("end what GoTrue can't read: %w", err)
 	}
-	tag, err := tx.Exec(ctx, "UPDATE auth.cardea_adoption SET released_at = $1 WHERE released_at IS NULL", at)
+	if c.Remove {
+		left, err := removeOurs(ctx, tx)
+		report.Left = left
+		return err
+	}
+	after, err := inventory(ctx, tx)
+	if err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, "UPDATE auth.cardea_adoption SET released_at = $1, after = $2 WHERE released_at IS NULL", at, after)
 	if err == nil && tag.RowsAffected() != 1 {
 		err = errors.New("the mark of the adoption has gone")
 	}
