@@ -33,6 +33,8 @@ func TestTriggerError(t *testing.T) {
 			auth.CodeTriggerFailed, "Database error deleting user", []string{`public."Outer"`}},
 		{"in another language", "create account", pgconn.PgError{Code: "P0001", Message: "non", Where: "fonction PL/pgSQL public.f(), ligne 2 à RAISE"},
 			auth.CodeTriggerFailed, "Database error saving new user", []string{"public.f"}},
+		{"at a sign-in", "start session", pgconn.PgError{Code: "P0001", Message: "no", Where: where}, auth.CodeTriggerFailed,
+			"Database error granting user", nil},
 		{"on purpose", "create account", pgconn.PgError{Code: "PT403", Message: "Members only,\n please", Where: where}, auth.CodeTriggerRefused,
 			"Members only, please", []string{"PT403"}},
 		{"on purpose, but no refusal", "create account", pgconn.PgError{Code: "PT500", Message: "x", Where: where}, auth.CodeTriggerFailed,
