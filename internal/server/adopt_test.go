@@ -341,23 +341,25 @@ func TestAdoptedSessions(t *testing.T) {
 		}
 	})
 	t.Run("fifty at once", func(t *testing.T) {
-		got := make(chan string, 50)
-		for range cap(got) {
-			go func() {
-				a := r.refresh(gotruetest.Token(25+4, 3))
-				var v struct {
-					Token string `json:"refresh_token"`
-				}
-				_ = json.Unmarshal([]byte(a.body), &v)
-				got <- v.Token
-			}()
-		}
-		tokens := map[string]bool{}
-		for range cap(got) {
-			tokens[<-got] = true
-		}
-		if len(tokens) != 1 || tokens[""] {
-			t.Errorf("%d different answers", len(tokens))
+		for _, text := range []string{gotruetest.Token(25+4, 3), gotruetest.CountedToken(43, gotruetest.Counter(43))} {
+			got := make(chan string, 50)
+			for range cap(got) {
+				go func() {
+					a := r.refresh(text)
+					var v struct {
+						Token string `json:"refresh_token"`
+					}
+					_ = json.Unmarshal([]byte(a.body), &v)
+					got <- v.Token
+				}()
+			}
+			tokens := map[string]bool{}
+			for range cap(got) {
+				tokens[<-got] = true
+			}
+			if len(tokens) != 1 || tokens[""] {
+				t.Errorf("%d different answers", len(tokens))
+			}
 		}
 	})
 }

@@ -99,7 +99,7 @@ func Adopt(ctx context.Context, c AdoptConfig) (AdoptReport, error) {
 	if err := lockMigrations(ctx, conn); err != nil {
 		return report, err
 	}
-	if err := inspect(ctx, conn, &c, &report); err != nil {
+	if err := inspect(ctx, conn, &c, &report, false); err != nil {
 		return report, err
 	}
 	switch {
@@ -161,7 +161,7 @@ func adopt(ctx context.Context, tx pgx.Tx, c *AdoptConfig, report *AdoptReport) 
 	}
 	began := c.Now()
 	again := AdoptReport{}
-	if err := inspect(ctx, tx.Conn(), c, &again); err != nil {
+	if err := inspect(ctx, tx.Conn(), c, &again, true); err != nil {
 		return err
 	}
 	if len(again.Problems) > 0 { // written while we were waiting
@@ -209,9 +209,6 @@ const (
 	// readopt is for a schema that was given back: everything is there but what GoTrue has
 	// written since.
 	readopt = `UPDATE auth.users SET email = lower(email) WHERE email <> lower(email) AND NOT is_sso_user;
-UPDATE auth.sessions SET refresh_token_parent = refresh_token_counter - 1,
-    refresh_token_hmac_key = 'gotrue:' || refresh_token_counter || ':' || refresh_token_hmac_key
-WHERE refresh_token_hmac_key IS NOT NULL AND refresh_token_counter IS NOT NULL;
 ALTER TABLE ` + releasedVersions + ` RENAME TO cardea_migrations`
 
 	makeVersions = `CREATE TABLE IF NOT EXISTS ` + versionTable + ` (

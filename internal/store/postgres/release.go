@@ -38,7 +38,7 @@ type ReleaseReport struct {
 // tables, which is of GoTrue's form. What GoTrue must not find as it is is put right:
 //
 //   - refresh tokens of GoTrue's that were exchanged for ours are revoked
-//   - the keys of sessions become what they were, or ours with SessionKey
+//   - sessions that have gone on with us get the key of our tokens with SessionKey, or none
 //   - open links, codes and PKCE flows of ours, which GoTrue can't read, are deleted
 //
 // Afterwards no server of ours starts on the schema until it is adopted again. Nothing is
@@ -128,11 +128,8 @@ const (
 UPDATE auth.refresh_tokens r SET revoked = true, updated_at = $1 FROM auth.sessions s
 WHERE s.id = r.session_id AND r.revoked IS NOT TRUE AND s.refresh_token_counter IS NOT NULL`
 
-	restoreKeys = `
-UPDATE auth.sessions SET refresh_token_hmac_key = split_part(refresh_token_hmac_key, ':', 3)
-WHERE refresh_token_hmac_key LIKE 'gotrue:%' AND split_part(refresh_token_hmac_key, ':', 2)::bigint = refresh_token_counter`
-
-	// What is left with a number has gone on with us, or began with us.
+	// These have gone on with us, or began with us. A key without a mark is GoTrue's own, or
+	// was given to it before.
 	ownSessions = `SELECT id FROM auth.sessions
 WHERE refresh_token_counter IS NOT NULL AND (refresh_token_hmac_key IS NULL OR refresh_token_hmac_key LIKE 'gotrue:%') ORDER BY id`
 
@@ -153,9 +150,6 @@ func release(ctx context.Context, tx pgx.Tx, c *ReleaseConfig, report *ReleaseRe
 	at := timestamp(c.Now())
 	if _, err := tx.Exec(ctx, revokeExchanged, at); err != nil {
 		return fmt.Errorf("revoke exchanged tokens: %w", err)
-	}
-	if _, err := tx.Exec(ctx, restoreKeys); err != nil {
-		return fmt.Errorf("restore keys: %w", err)
 	}
 	if err := handOver(ctx, tx, c.SessionKey, report); err != nil {
 		return fmt.Errorf("hand over sessions: %w", err)
