@@ -528,3 +528,48 @@ func TestBanIsOver(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A15.6, B3.6: a trigger that somebody put on the table and that raises stops nobody, is
+// heard of, and what it kept out comes in when it is gone, without a new request.
+func TestRaisingTrigger(t *testing.T) {
+	t.Parallel()
+	for _, db := range databases(t) {
+		t.Run(db.name, func(t *testing.T) {
+			t.Parallel()
+			iss := issuer(t)
+			store, run, stop, err := openStore(t.Context(), db.dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
+			heard := &failures{}
+			users := newSyncer(t, iss, usersync.Config{Store: store, Mode: usersync.BestEffort, OnFailure: heard.hear})
+			h := service(iss.Verifier(), users)
+			count := func() int { return run("SELECT count(*) FROM " + db.table + "users") }
+			on, off := []string{
+				`CREATE TRIGGER handle_new_user AFTER INSERT ON usersync_users BEGIN SELECT RAISE(ABORT, 'no subscription'); END`,
+			}, `DROP TRIGGER handle_new_user`
+			if db.name == "postgres" {
+				on, off = []string{
+					`CREATE FUNCTION handle_new_user() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no subscription'; END $$`,
+					`CREATE TRIGGER handle_new_user AFTER INSERT ON usersync.users FOR EACH ROW EXECUTE FUNCTION handle_new_user()`,
+				}, `DROP TRIGGER handle_new_user ON usersync.users`
+			}
+			for _, statement := range on {
+				run(statement)
+			}
+			ada := iss.Request("GET", "/me", cardeatest.User{ID: "ada", Email: mail})
+			if rec := send(h, ada); rec.Code != http.StatusOK || rec.Header().Get("Provisioned") != "no" {
+				t.Errorf("%d %v", rec.Code, rec.Header())
+			}
+			if heard.ops() != "sync" || !strings.Contains(heard.list[0].Err.Error(), "no subscription") || count() != 0 || users.Waiting() != 1 {
+				t.Errorf("heard %q, %d rows, %d wait", heard.ops(), count(), users.Waiting())
+			}
+			run(off)
+			users.Drain(t.Context())
+			if count() != 1 || users.Waiting() != 0 {
+				t.Errorf("afterwards: %d rows, %d wait", count(), users.Waiting())
+			}
+		})
+	}
+}
