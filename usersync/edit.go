@@ -48,9 +48,11 @@ func (s *Syncer) edit(ctx context.Context, e Edit) (User, error) {
 // the consumers hear of it.
 func (s *Syncer) changed(u User) {
 	s.cache.forgetRow(u)
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	for _, one := range s.wake {
+		select {
+		case one <- struct{}{}:
+		default: // it is awake
+		}
 	}
 }
 

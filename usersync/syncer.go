@@ -91,7 +91,7 @@ type Syncer struct {
 	consumers []string
 	cache     cache
 	memory    memory
-	wake      chan struct{}
+	wake      []chan struct{} // one for each chore of Run
 
 	mu      sync.Mutex
 	flights map[flightKey]*flight
@@ -115,8 +115,11 @@ func New(c Config) (*Syncer, error) {
 	}
 	c = c.withDefaults()
 	s := &Syncer{
-		c: c, wake: make(chan struct{}, 1), flights: map[flightKey]*flight{}, resting: map[string]rest{}, asked: map[userKey]time.Time{},
+		c: c, flights: map[flightKey]*flight{}, resting: map[string]rest{}, asked: map[userKey]time.Time{},
 		cache: newCache(c.CacheTTL, c.CacheSize), memory: memory{most: c.MemoryQueue},
+	}
+	for range s.chores() {
+		s.wake = append(s.wake, make(chan struct{}, 1))
 	}
 	if c.OnCreated != nil {
 		s.consumers = append(s.consumers, ConsumerHook)
