@@ -37,17 +37,20 @@ CREATE TEMPORARY TABLE cardea_moving_profiles (n integer, full_name text, birth_
 CREATE TEMPORARY TABLE cardea_moving_members (n integer, tenant_id uuid, role text, state text, invited_by uuid,
 	created_at timestamptz, updated_at timestamptz, ends_at timestamptz) ON COMMIT DROP`
 
-	// The numbers of outcomes are those of auth.MoveOutcome.
+	// The numbers of outcomes are those of auth.MoveOutcome. What is there already is looked up
+	// by scalar subqueries, which PostgreSQL never turns into joins: a thousand looks into an
+	// index, however many accounts there are, where a join would read all of them as long as
+	// nobody has counted them.
 	movePresent = `
-UPDATE pg_temp.cardea_moving i SET outcome = 2 FROM auth.moved m
-WHERE m.source = $1 AND m.kind = 'user' AND m.external_id = i.external_id`
+UPDATE pg_temp.cardea_moving i SET outcome = 2
+WHERE (SELECT 1 FROM auth.moved m WHERE m.source = $1 AND m.kind = 'user' AND m.external_id = i.external_id LIMIT 1) IS NOT NULL`
 	moveIdentityTaken = `
 UPDATE pg_temp.cardea_moving i SET outcome = ` + takenReason + ` 6 END FROM pg_temp.cardea_moving_identities x
-	JOIN auth.identities t ON t.provider_id = x.provider_id AND t.provider = x.provider
-WHERE x.n = i.n AND i.outcome = 0`
+WHERE x.n = i.n AND i.outcome = 0
+	AND (SELECT 1 FROM auth.identities t WHERE t.provider_id = x.provider_id AND t.provider = x.provider LIMIT 1) IS NOT NULL`
 	moveTenantMissing = `
 UPDATE pg_temp.cardea_moving i SET outcome = 7 FROM pg_temp.cardea_moving_members x
-WHERE x.n = i.n AND i.outcome = 0 AND NOT EXISTS (SELECT FROM auth.tenants t WHERE t.id = x.tenant_id)`
+WHERE x.n = i.n AND i.outcome = 0 AND (SELECT 1 FROM auth.tenants t WHERE t.id = x.tenant_id LIMIT 1) IS NULL`
 
 	// moveUsers leaves what is in the way to ON CONFLICT, as createAccount does.
 	moveUsers = `
@@ -67,9 +70,10 @@ UPDATE pg_temp.cardea_moving i SET outcome = 1 FROM u WHERE u.id = i.id`
 UPDATE pg_temp.cardea_moving i SET outcome = ` + takenReason + ` 0 END
 WHERE i.outcome = 0`
 	takenReason = `CASE
-	WHEN EXISTS (SELECT FROM auth.users u WHERE u.email = i.email AND u.is_sso_user = false AND NOT i.is_sso AND i.email <> '') THEN 3
-	WHEN EXISTS (SELECT FROM auth.users u WHERE u.phone = i.phone AND i.phone <> '') THEN 4
-	WHEN EXISTS (SELECT FROM auth.users u WHERE u.id = i.id) THEN 5 ELSE`
+	WHEN NOT i.is_sso AND i.email <> ''
+		AND (SELECT 1 FROM auth.users u WHERE u.email = i.email AND u.is_sso_user = false LIMIT 1) IS NOT NULL THEN 3
+	WHEN i.phone <> '' AND (SELECT 1 FROM auth.users u WHERE u.phone = i.phone LIMIT 1) IS NOT NULL THEN 4
+	WHEN (SELECT 1 FROM auth.users u WHERE u.id = i.id LIMIT 1) IS NOT NULL THEN 5 ELSE`
 
 	moveIdentities = `
 INSERT INTO auth.identities (id, user_id, provider, provider_id, identity_data, last_sign_in_at, created_at, updated_at)
