@@ -203,9 +203,10 @@ func (j *job) digest() (string, error) {
 
 // tellProblem writes to the report, and a line for people.
 func (a *app) tellProblem(c *importFlags, report *reportFile, p *moving.Problem) error {
-	if err := report.write(p); err != nil {
+	if err := report.write(p); err != nil || p.Code.Expected() {
 		return err
 	}
+	report.count++
 	if told := report.count; c.OnError == "stop" || told <= maxTold {
 		a.say("line %d: %s (%s)", p.Line, p.Reason, p.Code)
 	} else if told == maxTold+1 {
@@ -224,7 +225,6 @@ type reportFile struct {
 }
 
 func (r *reportFile) write(p *moving.Problem) error {
-	r.count++
 	if r.file == nil {
 		return nil
 	}
@@ -277,6 +277,7 @@ type totalsView struct {
 	Present int64 `json:"present"`
 	Taken   int64 `json:"taken"`
 	Refused int64 `json:"refused"`
+	Left    int64 `json:"left"`
 	Links   int64 `json:"links"`
 
 	TenantsMade  int `json:"tenants_made"`
@@ -292,7 +293,7 @@ type totalsView struct {
 // total prints counts only.
 func (j *job) total(a *app, m *server.Mover, t *moving.Totals) error {
 	v := totalsView{
-		DryRun: j.flags.DryRun, Read: t.Read, Skipped: t.Skipped, Moved: t.Moved, Present: t.Present, Taken: t.Taken, Refused: t.Refused,
+		DryRun: j.flags.DryRun, Read: t.Read, Skipped: t.Skipped, Moved: t.Moved, Present: t.Present, Taken: t.Taken, Refused: t.Refused, Left: t.Left,
 		Links: t.Invited, DroppedPasswords: t.Dropped.Hash, DroppedFactors: t.Dropped.Factors, DroppedRoles: t.Dropped.Roles,
 		DroppedMembers: t.Dropped.Members, DroppedProfile: t.Dropped.Profile,
 	}
@@ -308,7 +309,7 @@ func (j *job) total(a *app, m *server.Mover, t *moving.Totals) error {
 		count int64
 		what  string
 	}{
-		{v.Links, "links to set a password"}, {int64(v.DroppedPasswords), "passwords left out: nobody could verify them"},
+		{v.Left, "left: deleted there, anonymous, or no person"}, {v.Links, "links to set a password"}, {int64(v.DroppedPasswords), "passwords left out: nobody could verify them"},
 		{int64(v.DroppedFactors), "second factors stay behind: their owners set up new ones"}, {int64(v.DroppedRoles), "roles left out"},
 		{int64(v.DroppedMembers), "memberships left out"}, {int64(v.DroppedProfile), "fields of profiles left out: they could not be shown"},
 	} {

@@ -309,7 +309,7 @@ func TestGroups(t *testing.T) {
 	}
 	records, problems, broken := read(t, r)
 	same(t, "broken", error(nil), broken)
-	same(t, "problems", []string{"4 no_identifier", "5 bad_email", "6 bad_metadata"}, problems)
+	same(t, "problems", []string{"4 anonymous", "5 bad_email", "6 bad_metadata"}, problems)
 	for i := range records {
 		if !strings.HasPrefix(records[i].ExternalID, "sha256:") {
 			t.Errorf("external id %q", records[i].ExternalID)
