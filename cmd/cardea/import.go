@@ -34,7 +34,7 @@ type importFlags struct {
 	Name    string `help:"Name of this import, for --resume. Without it: the system and the file." placeholder:"NAME"`
 	Source  string `help:"Name of the other system, when there are several of a kind. Accounts are remembered under it." placeholder:"NAME"`
 	DryRun  bool   `help:"Check everything, against the database too, and store nothing."`
-	OnError string `help:"stop at the first account that can't come in, or skip it." enum:"stop,skip" default:"stop" placeholder:"stop|skip"`
+	OnError string `help:"stop at the first account that can't come in, or skip it. A dry run skips." enum:"stop,skip" default:"stop" placeholder:"stop|skip"`
 	Report  string `help:"File for what could not come in and why: a JSON object on each line, readable by you only." placeholder:"FILE" type:"path"`
 	Batch   int    `help:"Accounts that are stored at a time, 1 to 10000." default:"1000" placeholder:"N"`
 	Resume  bool   `help:"Go on where an earlier run of the same import came to."`
@@ -67,7 +67,11 @@ type job struct {
 type partly struct{ n int64 }
 
 func (p partly) Error() string {
-	return fmt.Sprintf("%d accounts could not come in; --report FILE tells which, and why", p.n)
+	what := "accounts"
+	if p.n == 1 {
+		what = "account"
+	}
+	return fmt.Sprintf("%d %s could not come in; --report FILE tells which, and why", p.n, what)
 }
 
 func (c *importFlags) check() error {
@@ -140,7 +144,7 @@ func (j *job) into(a *app, srv *server.Server, digest string) error {
 	var reader io.Closer
 	totals, err := moving.Import(a.ctx, moving.Config{
 		Store: m.Store(), Rules: rules, Name: name, Source: source, Digest: digest, Batch: c.Batch, DryRun: c.DryRun,
-		Resume: c.Resume, Seeks: j.seeks, Stop: c.OnError == "stop", Ready: links.sync, Audit: m.Audit,
+		Resume: c.Resume, Seeks: j.seeks, Stop: c.OnError == "stop" && !c.DryRun, Ready: links.sync, Audit: m.Audit,
 		Problem: func(p moving.Problem) error { return a.tellProblem(c, report, &p) },
 		Told:    func(t moving.Totals) { bar.tell(t.Read, t.Moved) },
 	}, func(at auth.MoveProgress) (moving.Reader, error) {
@@ -309,12 +313,13 @@ func (j *job) total(a *app, m *server.Mover, t *moving.Totals) error {
 		count int64
 		what  string
 	}{
-		{v.Left, "left: deleted there, anonymous, or no person"}, {v.Links, "links to set a password"}, {int64(v.DroppedPasswords), "passwords left out: nobody could verify them"},
-		{int64(v.DroppedFactors), "second factors stay behind: their owners set up new ones"}, {int64(v.DroppedRoles), "roles left out"},
-		{int64(v.DroppedMembers), "memberships left out"}, {int64(v.DroppedProfile), "fields of profiles left out: they could not be shown"},
+		{v.Left, "deleted there, anonymous, or no person"}, {v.Links, "links to set a password"},
+		{int64(v.DroppedPasswords), "passwords left out, which nobody could verify"},
+		{int64(v.DroppedFactors), "second factors that stay behind, their owners have to set up new ones"}, {int64(v.DroppedRoles), "roles left out"},
+		{int64(v.DroppedMembers), "memberships left out"}, {int64(v.DroppedProfile), "fields of profiles left out, which can't be shown"},
 	} {
 		if n.count > 0 {
-			lines = append(lines, fmt.Sprintf("%d %s", n.count, n.what))
+			lines = append(lines, fmt.Sprintf("%s: %d", n.what, n.count))
 		}
 	}
 	if v.DryRun {
