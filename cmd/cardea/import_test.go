@@ -315,7 +315,7 @@ func TestImportLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // it was only read
+		defer f.Close()
 		rows, err := csv.NewReader(f).ReadAll()
 		if err != nil || len(rows) != physicians+1 {
 			t.Fatalf("%d rows, %v", len(rows), err)

@@ -308,7 +308,7 @@ func TestTriggerThatRaises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+	defer conn.Close(context.Background())
 	if _, err := conn.Exec(t.Context(), `
 CREATE FUNCTION public.no_sevens() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 	IF NEW.email LIKE '%7@%' THEN RAISE EXCEPTION 'no sevens: %', NEW.email; END IF; RETURN NEW; END $$;
