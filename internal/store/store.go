@@ -33,6 +33,9 @@ type Store interface {
 	People
 	Tenants
 	Cleaner
+	Identifiers
+	Webhooks
+	Privacy
 	Moving
 
 	// Ping answers whether the database can be reached.
@@ -44,7 +47,8 @@ type Store interface {
 // Users keeps accounts and their identities.
 type Users interface {
 	// UserByEmail finds the account with this lower-cased e-mail address and audience that
-	// is not managed by SSO, with identities and factors. One statement.
+	// is not managed by SSO, with identities and factors. An address that the account has proved
+	// beside its primary one finds it too, and is FoundBy. One statement.
 	UserByEmail(ctx context.Context, email, aud string) (auth.User, error)
 	// UserByPhone does the same for a phone number.
 	UserByPhone(ctx context.Context, phone, aud string) (auth.User, error)
@@ -64,10 +68,12 @@ type Users interface {
 	// when the account, or the session of RequireSession, does not exist. A new password or
 	// address takes every one-time token of the account away. One statement.
 	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
-	// DeleteUser removes the account and everything that belongs to it.
+	// DeleteUser removes the account and everything that belongs to it. ErrHeld under a legal
+	// hold. Its subjects become tombstones.
 	DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error
 	// SoftDeleteUser keeps the row, replaces what identifies the person, empties metadata
-	// and password, sets deleted_at, and ends every session and factor.
+	// and password, sets deleted_at, and ends every session and factor. ErrHeld under a legal
+	// hold. Its subjects become tombstones.
 	SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error
 }
 
@@ -227,8 +233,9 @@ type OneTimes interface {
 	// with its account:
 	// once. ErrNotFound otherwise. The caller looks at CodeIssuedAt.
 	TakeFlowState(ctx context.Context, codeHash string) (auth.FlowState, auth.User, error)
-	// DeleteExpiredOneTimes removes tokens that expired before the given moment, and flows
-	// made (or given their code) before it that no live token belongs to; at most limit of each.
+	// DeleteExpiredOneTimes removes tokens and identifiers without proof that expired before the
+	// given moment, and flows made (or given their code) before it that no live token belongs
+	// to; at most limit of each.
 	DeleteExpiredOneTimes(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
@@ -270,6 +277,8 @@ type Cleaner interface {
 	DeleteDeadMessages(ctx context.Context, before time.Time, limit int) (int64, error)
 	// DeleteOldDevices forgets at most limit devices that were last seen before the moment.
 	DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DeleteOldWebhooks forgets at most limit notices that are not remembered beyond the moment.
+	DeleteOldWebhooks(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
 // Moving takes accounts over from other systems, and gives them away.

@@ -89,13 +89,26 @@ func Run(t *testing.T, f Factory) {
 		"audit":     auditCases(),
 		"moving":    movingCases(),
 		"store":     storeCases(),
+
+		"identifiers": identifierCases(),
+		"notices":     noticeCases(),
+		"erasure":     erasureCases(),
+		"holds":       holdCases(),
 	})
 }
 
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of imports": raceMovingCases()})
+	runGroups(t, f, map[string][]testCase{
+		"race":                        raceCases(),
+		"race of tokens and messages": raceOneTimeCases(),
+		"race of tenants":             raceTenantCases(),
+		"race of identifiers":         raceIdentifierCases(),
+		"race of consents":            raceConsentCases(),
+		"race of deletions":           racePrivacyCases(),
+		"race of imports":             raceMovingCases(),
+	})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
@@ -150,6 +163,8 @@ const (
 	kindFactor
 	kindTenant
 	kindRelation
+	kindErasure
+	kindHold
 )
 
 // fixedID gives the n-th id of a kind, in the form of a version 7 UUID.
