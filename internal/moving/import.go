@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -238,7 +239,7 @@ func (im *importer) store(ctx context.Context, ch *chunk) error {
 	if im.c.Told != nil {
 		im.c.Told(im.totals)
 	}
-	if ch.stop || im.c.Stop && len(taken) > 0 {
+	if ch.stop || im.c.Stop && slices.ContainsFunc(taken, func(p Problem) bool { return !p.Code.Expected() }) {
 		return ErrStopped
 	}
 	return nil
@@ -313,6 +314,9 @@ func (im *importer) count(items []item, outcomes []auth.MoveOutcome) []Problem {
 			t.Dropped.Profile += d.Profile
 		case auth.MovePresent:
 			t.Present++
+		case auth.MoveDeleted:
+			t.Left++
+			problems = append(problems, *failed(items[i].line, items[i].account.ExternalID, CodeDeleted, "deleted here, and does not come back"))
 		default:
 			t.Taken++
 			code, reason := inTheWay(o)

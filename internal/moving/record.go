@@ -91,7 +91,7 @@ const (
 	CodeDatabaseRole Code = "bad_database_role" // would be more than a user
 	CodeRole         Code = "unknown_role"      // not in the catalogue
 	CodeTenant       Code = "unknown_tenant"    // does not exist
-	CodeDeleted      Code = "deleted"           // gone in the other system
+	CodeDeleted      Code = "deleted"           // gone in the other system, or deleted here
 	CodeNotPerson    Code = "not_a_person"      // an account of a program
 	CodeAnonymous    Code = "anonymous"         // a reference to somebody who has no account, and stays one
 	CodeEmailTaken   Code = "email_taken"       // another account has the address

@@ -48,6 +48,17 @@ WHERE (SELECT 1 FROM auth.moved m WHERE m.source = $1 AND m.kind = 'user' AND m.
 UPDATE pg_temp.cardea_moving i SET outcome = ` + takenReason + ` 6 END FROM pg_temp.cardea_moving_identities x
 WHERE x.n = i.n AND i.outcome = 0
 	AND (SELECT 1 FROM auth.identities t WHERE t.provider_id = x.provider_id AND t.provider = x.provider LIMIT 1) IS NOT NULL`
+	moveDeleted = `
+UPDATE pg_temp.cardea_moving i SET outcome = 8 FROM unnest($1::integer[], $2::text[]) AS x (n, subject)
+WHERE x.n = i.n AND i.outcome = 0 AND (SELECT 1 FROM auth.tombstones t WHERE t.subject = x.subject LIMIT 1) IS NOT NULL`
+	// What is another account's further address is refused by a trigger too, with an error that
+	// would take the whole batch with it.
+	moveIdentifierTaken = `
+UPDATE pg_temp.cardea_moving i SET outcome = CASE WHEN i.email <> '' AND NOT i.is_sso AND (SELECT 1 FROM auth.user_identifiers x
+		WHERE x.kind = 'email' AND x.value = i.email AND x.verified_at IS NOT NULL LIMIT 1) IS NOT NULL THEN 3
+	WHEN i.phone <> '' AND (SELECT 1 FROM auth.user_identifiers x
+		WHERE x.kind = 'phone' AND x.value = i.phone AND x.verified_at IS NOT NULL LIMIT 1) IS NOT NULL THEN 4 ELSE 0 END
+WHERE i.outcome = 0`
 	moveTenantMissing = `
 UPDATE pg_temp.cardea_moving i SET outcome = 7 FROM pg_temp.cardea_moving_members x
 WHERE x.n = i.n AND i.outcome = 0 AND (SELECT 1 FROM auth.tenants t WHERE t.id = x.tenant_id LIMIT 1) IS NULL`
@@ -145,11 +156,14 @@ func (s *Store) MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.Move
 // meanwhile reports whether somebody else has made, or deleted, what the batch had looked for.
 func meanwhile(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.SchemaName != "auth" {
+	if !errors.As(err, &pg) {
 		return false
 	}
-	return pg.Code == uniqueViolation && pg.ConstraintName == "identities_provider_id_provider_unique" ||
-		pg.Code == foreignKeyViolation && pg.ConstraintName == "memberships_tenant_id_fkey"
+	switch pg.ConstraintName {
+	case "identities_provider_id_provider_unique", "users_email_partial_key", "users_phone_key":
+		return pg.Code == uniqueViolation
+	}
+	return pg.Code == foreignKeyViolation && pg.ConstraintName == "memberships_tenant_id_fkey"
 }
 
 // refused reports whether the data are what PostgreSQL objects to: classes 22 (data exception),
@@ -176,7 +190,9 @@ func moveBatch(ctx context.Context, tx pgx.Tx, b *auth.MoveBatch) ([]auth.MoveOu
 	var steps pgx.Batch
 	p := &b.Progress
 	steps.Queue(movePresent, p.Source)
-	for _, sql := range []string{moveTenantMissing, moveIdentityTaken, moveUsers, moveTaken, moveIdentities, moveProfiles, moveMembers} {
+	numbers, subjects := tombs(b.Accounts)
+	steps.Queue(moveDeleted, numbers, subjects)
+	for _, sql := range []string{moveTenantMissing, moveIdentifierTaken, moveIdentityTaken, moveUsers, moveTaken, moveIdentities, moveProfiles, moveMembers} {
 		steps.Queue(sql)
 	}
 	for i := range b.Accounts {
@@ -203,6 +219,17 @@ func moveBatch(ctx context.Context, tx pgx.Tx, b *auth.MoveBatch) ([]auth.MoveOu
 		}
 	}
 	return outcomes, nil
+}
+
+// tombs gives the subjects of each account, by its number.
+func tombs(list []auth.MovedAccount) (numbers []int32, subjects []string) {
+	numbers, subjects = []int32{}, []string{}
+	for n := range list {
+		for _, subject := range list[n].Tombs() {
+			numbers, subjects = append(numbers, int32(n)), append(subjects, subject) //nolint:gosec // G115: a batch is small
+		}
+	}
+	return numbers, subjects
 }
 
 // copyMoving fills the temporary tables.

@@ -16,6 +16,7 @@ func movingCases() []testCase {
 		{"again changes nothing (A4.4)", movingAgain},
 		{"what is in the way stays as it is", movingTaken},
 		{"a deleted account stays deleted", movingDeleted},
+		{"who was deleted here comes back by no import", movingTombs},
 		{"what the database refuses stores nothing", movingRefused},
 		{"a dry run tells and stores nothing", movingDry},
 		{"progress", movingProgress},
@@ -126,6 +127,11 @@ func movingTaken(_ *testing.T, e *env) {
 	byPhone.User.Phone = "4930123456"
 	byID.User.ID = userID(1)
 	byIdentity.User.Identities[0].ProviderID = userID(1).String()
+	e.create(account(8))
+	e.further(1, 8, "second@example.com")
+	e.claimed(after(100 * time.Hour)) // its own message
+	further := moved(9)
+	further.User.Email = "second@example.com"
 	inNone.Memberships = []auth.Membership{membership(7, 6, "nurse")}
 	for _, a := range []*auth.MovedAccount{&byEmail, &byPhone, &byID, &byIdentity, &inNone} {
 		a.Tokens = []auth.OneTime{token(10, 1, auth.PurposeRecovery, emailOf(1))}
@@ -134,13 +140,13 @@ func movingTaken(_ *testing.T, e *env) {
 		a.Profile = &auth.Profile{UserID: a.User.ID, FullName: "Mallory", UpdatedAt: t0}
 	}
 	e.same("outcomes", []auth.MoveOutcome{
-		auth.MoveEmailTaken, auth.MovePhoneTaken, auth.MoveIDTaken, auth.MoveIdentityTaken, auth.MoveTenantMissing, auth.Moved,
-	}, e.move(byEmail, byPhone, byID, byIdentity, inNone, moved(7)))
+		auth.MoveEmailTaken, auth.MovePhoneTaken, auth.MoveIDTaken, auth.MoveIdentityTaken, auth.MoveTenantMissing, auth.MoveEmailTaken, auth.Moved,
+	}, e.move(byEmail, byPhone, byID, byIdentity, inNone, further, moved(7)))
 	e.same("who was there", before, e.user(1))
 	p, err := e.PersonByID(e.ctx, userID(1))
 	e.ok("PersonByID", err)
 	e.same("no profile", auth.Profile{Active: true}, p.Profile)
-	e.same("accounts", []int{1, 7}, e.people(auth.PersonQuery{}))
+	e.same("accounts", []int{1, 7, 8}, e.people(auth.PersonQuery{}))
 	e.claim("no message", after(time.Hour), 10)
 	e.redeem("no token", byLink(10, auth.PurposeRecovery), auth.RedeemRefused)
 
@@ -159,6 +165,21 @@ func movingDeleted(_ *testing.T, e *env) {
 	}))
 	e.same("again", []auth.MoveOutcome{auth.MovePresent, auth.MovePresent}, e.move(moved(1), moved(2)))
 	e.same("accounts", []int(nil), e.people(auth.PersonQuery{}))
+}
+
+// movingTombs: an account that was never moved, or under another name.
+func movingTombs(_ *testing.T, e *env) {
+	a := account(1)
+	google := emailIdentity(1)
+	google.ID, google.Provider, google.ProviderID = identityID(101), "google", "g-1"
+	a.User.Identities = append(a.User.Identities, google)
+	e.create(a)
+	e.erase(erasure(1))
+	sameID, sameIdentity := moved(1), moved(2)
+	sameID.User.Email = emailOf(9)
+	sameIdentity.User.Identities[0].Provider, sameIdentity.User.Identities[0].ProviderID = "google", "g-1"
+	e.same("outcomes", []auth.MoveOutcome{auth.MoveDeleted, auth.MoveDeleted, auth.Moved}, e.move(sameID, sameIdentity, moved(3)))
+	e.same("accounts", []int{3}, e.people(auth.PersonQuery{}))
 }
 
 func movingRefused(_ *testing.T, e *env) {
