@@ -226,7 +226,7 @@ func tombs(list []auth.MovedAccount) (numbers []int32, subjects []string) {
 	numbers, subjects = []int32{}, []string{}
 	for n := range list {
 		for _, subject := range list[n].Tombs() {
-			numbers, subjects = append(numbers, int32(n)), append(subjects, subject) //nolint:gosec // G115: a batch is small
+			numbers, subjects = append(numbers, int32(n)), append(subjects, subject)
 		}
 	}
 	return numbers, subjects
