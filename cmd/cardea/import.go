@@ -41,10 +41,11 @@ type importFlags struct {
 	Confirm bool   `help:"Take every address as proved, where the other system has seen to it."`
 	Output  string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
 
-	DropBadHashes  bool `help:"Let accounts in without their password when it can't be verified here."`
-	DropUnknown    bool `help:"Leave out roles and memberships that do not exist here."`
-	DropIdentities bool `help:"Leave out accounts at other providers (Google and the like)."`
-	Invite         bool `help:"Mail everybody who comes in without a password a link to set one."`
+	DropBadHashes  bool     `help:"Let accounts in without their password when it can't be verified here."`
+	DropUnknown    bool     `help:"Leave out roles and memberships that do not exist here."`
+	DropIdentities bool     `help:"Leave out accounts at other providers (Google and the like)."`
+	AllowRole      []string `help:"Role that may do everything, and that accounts may bring with them all the same." placeholder:"ROLE,..."`
+	Invite         bool     `help:"Mail everybody who comes in without a password a link to set one."`
 
 	Links    string `help:"Write the links into this encrypted file instead of mailing them." placeholder:"FILE" type:"path"`
 	LinksKey string `help:"File with the key of --links; made when it does not exist." placeholder:"FILE" type:"path"`
@@ -61,6 +62,7 @@ type job struct {
 	open func(a *app, m *server.Mover, at auth.MoveProgress) (moving.Reader, io.Closer, error)
 	// links: accounts get links whether or not --invite is given.
 	links bool
+	roles []string // that are given by the command line
 }
 
 // partly is the end of an import that has left accounts out.
@@ -121,7 +123,7 @@ func (j *job) into(a *app, srv *server.Server, digest string) error {
 		source = c.Source
 	}
 	m := srv.Mover(source)
-	m.DryRun = c.DryRun
+	m.DryRun, m.Roles = c.DryRun, append(c.AllowRole, j.roles...)
 	rules := m.Rules()
 	rules.ConfirmAll, rules.DropBadHashes, rules.DropUnknown = c.Confirm, c.DropBadHashes, c.DropUnknown
 	rules.InviteAll, rules.DropIdentities = c.Invite, c.DropIdentities

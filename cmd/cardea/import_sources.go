@@ -252,6 +252,6 @@ func (c *importGroupsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	j.links = true
+	j.links, j.roles = true, []string{c.Role, c.TenantRole, c.Superuser}
 	return j.run(a)
 }

@@ -289,7 +289,7 @@ func (c *Rules) metadata(r *Record, u *auth.User, d *Dropped) (Code, string) {
 	}
 	known := slices.DeleteFunc(slices.Clone(roles), func(name string) bool { return !c.Role(name) })
 	if len(known) < len(roles) && !c.DropUnknown {
-		return CodeRole, "a role that the catalogue does not have"
+		return CodeRole, "a role that the catalogue does not have, or that may do everything and is not allowed by name"
 	}
 	d.Roles += len(roles) - len(known)
 	if len(known) > 0 {
@@ -342,7 +342,7 @@ func (c *Rules) members(ctx context.Context, r *Record, user auth.ID, d *Dropped
 		case err != nil:
 			return nil, fmt.Errorf("moving: find tenant: %w", err)
 		case !c.TenantRole(m.Role):
-			code, reason = CodeRole, "a role in a tenant that the catalogue does not have"
+			code, reason = CodeRole, "a role in a tenant that the catalogue does not have, or that may do everything and is not allowed by name"
 		case !slices.Contains([]string{"", auth.MemberActive, auth.MemberInvited, auth.MemberPending, auth.MemberSuspended}, m.State), !plausible(m.EndsAt):
 			code, reason = CodeForm, "a membership in no known state"
 		}
