@@ -52,6 +52,7 @@ type Client struct {
 	Keys      *Keys
 	APIKeys   *APIKeys
 	Messages  *Messages
+	Erasures  *Erasures
 
 	c      *Config
 	url    string
@@ -96,7 +97,7 @@ func New(c Config) (*Client, error) {
 
 func (c *Client) bind() {
 	c.Users, c.Tenants, c.Relations, c.Roles = &Users{c}, &Tenants{c}, &Relations{c}, &Roles{c}
-	c.Keys, c.APIKeys, c.Messages = &Keys{c}, &APIKeys{c}, &Messages{c}
+	c.Keys, c.APIKeys, c.Messages, c.Erasures = &Keys{c}, &APIKeys{c}, &Messages{c}, &Erasures{c}
 }
 
 // Because gives a client whose changes say why in the audit log, for methods that don't ask

@@ -26,6 +26,9 @@ type usersCmd struct {
 	Roles      usersRolesCmd      `cmd:"" help:"Show or change the roles of an account."`
 	Sessions   usersSessionsCmd   `cmd:"" help:"Show or end the sign-ins of an account."`
 	Delete     usersDeleteCmd     `cmd:"" help:"Delete an account and everything that belongs to it."`
+	Erase      usersEraseCmd      `cmd:"" help:"Delete a person for good, everywhere, and remember nothing but the id."`
+	Erasures   usersErasuresCmd   `cmd:"" help:"List deletions of people and how far they are."`
+	Hold       usersHoldCmd       `cmd:"" help:"Show, place or lift legal holds, which forbid to delete an account."`
 }
 
 // meta says in the audit log that the change came from the command line.

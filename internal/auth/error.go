@@ -101,6 +101,12 @@ const (
 	CodeRelationNotFound Code = "relation_not_found" // no such relation that holds
 	CodeSessionUnknown   Code = "session_unknown"    // the caller has no such session
 
+	CodeLegalHold       Code = "legal_hold"        // a legal hold forbids the deletion; Message has its reason
+	CodeErasureBegun    Code = "erasure_begun"     // the deletion of this person has begun
+	CodeErasureNotFound Code = "erasure_not_found" // no such deletion, or it has nothing left to do
+	CodeHoldNotFound    Code = "hold_not_found"    // no such legal hold of this person
+	CodeExportFailed    Code = "export_failed"     // a part of an export could not be had; Message says which
+
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
 	CodeHookAnswerTooLarge    Code = "hook_payload_over_size_limit"
@@ -129,6 +135,7 @@ func Codes() []Code {
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
+		CodeLegalHold, CodeErasureBegun, CodeErasureNotFound, CodeHoldNotFound, CodeExportFailed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed,
 	}

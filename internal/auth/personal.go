@@ -53,9 +53,9 @@ func PersonalTables() []PersonalTable {
 	return []PersonalTable{
 		{
 			Name: "users", People: []string{"id"}, Actions: []string{EraseAnonymise, EraseDelete},
-			Show: columns("id:id aud role email phone email_confirmed_at:time phone_confirmed_at:time invited_at:time confirmed_at:time "+
-				"last_sign_in_at:time email_change phone_change raw_app_meta_data:json raw_user_meta_data:json is_sso_user:bool is_anonymous:bool "+
-				"is_active:bool banned_until:time created_at:time updated_at:time confirmation_sent_at:time recovery_sent_at:time "+
+			Show: columns("id:id aud role email phone email_confirmed_at:time phone_confirmed_at:time invited_at:time confirmed_at:time " +
+				"last_sign_in_at:time email_change phone_change raw_app_meta_data:json raw_user_meta_data:json is_sso_user:bool is_anonymous:bool " +
+				"is_active:bool banned_until:time created_at:time updated_at:time confirmation_sent_at:time recovery_sent_at:time " +
 				"email_change_sent_at:time phone_change_sent_at:time reauthentication_sent_at:time"),
 			Hide: strings.Fields("instance_id encrypted_password confirmation_token recovery_token email_change_token_new email_change_token_current " +
 				"email_change_confirm_status phone_change_token reauthentication_token is_super_admin deleted_at has_agent"),

@@ -52,6 +52,7 @@ type Config struct {
 	SMS     SMS
 	Captcha Captcha
 	Hooks   Hooks
+	Privacy Privacy
 
 	EncryptionKey         Secret // 32 bytes: seals the private keys in the database
 	PreviousEncryptionKey Secret // 32 bytes or none: still opens what it sealed

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cardea-auth/cardea/internal/auth"
 )
 
 const (
@@ -75,6 +77,10 @@ func TestServeDefaults(t *testing.T) {
 			LinkURL: "http://127.0.0.1:8080/auth/v1/verify", CodeLife: time.Hour, Notices: notices()},
 		SMS:     SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
 		Captcha: Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
+		Privacy: Privacy{ErasurePlan: auth.ErasurePlan{
+			{Table: "known_devices", Action: "delete"}, {Table: "profiles", Action: "delete"}, {Table: "memberships", Action: "delete"},
+			{Table: "relations", Action: "end"}, {Table: "audit_log_entries", Action: "anonymise"}, {Table: "users", Action: "anonymise"},
+		}},
 
 		EncryptionKey: key, CORSOrigins: []string{"http://127.0.0.1:8080"},
 		HTTP: HTTP{ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,

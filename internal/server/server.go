@@ -56,6 +56,7 @@ type Server struct {
 	roles    *role.Live
 	flows    flow.Config
 	adminAPI http.Handler
+	erasures chan struct{} // gets a value when a deletion has begun
 	stopping chan struct{} // closed when the server is told to stop
 	handler  http.Handler
 }
@@ -97,7 +98,7 @@ func assemble(ctx context.Context, cfg config.Config, opt Options, st store.Stor
 	if opt.Rand == nil {
 		opt.Rand = rand.Reader
 	}
-	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{}), metrics: &metrics{}}
+	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{}), erasures: make(chan struct{}, 1), metrics: &metrics{}}
 	if err := s.wire(ctx); err != nil {
 		return nil, err
 	}
@@ -245,6 +246,7 @@ func (s *Server) runJobs(ctx context.Context) {
 		}.Run(ctx)
 	})
 	others.Go(func() { s.runSender(ctx) })
+	others.Go(func() { s.eraser().Run(ctx) })
 	others.Go(func() { s.serveMetrics(ctx) })
 	s.ring.Run(ctx, keyPoll)
 	others.Wait()

@@ -22,6 +22,13 @@
 //	DELETE /users/{id}/sessions                sign out everywhere
 //	DELETE /users/{id}/sessions/{session}      sign out in one place
 //	GET    /users/{id}/memberships             the tenants of somebody
+//	POST   /users/{id}/erasure              *  delete somebody for good, everywhere
+//	GET    /users/{id}/erasure                 how far that is
+//	GET    /users/{id}/holds                   what forbids to delete somebody
+//	POST   /users/{id}/holds                *  forbid it
+//	DELETE /users/{id}/holds/{hold}         *  allow it again
+//	GET    /erasures                           deletions, newest first; ?open=true
+//	POST   /erasures/{id}/retry                try again what has failed of one
 //	GET    /tenants                            a page of tenants
 //	POST   /tenants                            make one
 //	GET    /tenants/{tenant}                   one, by id or slug
@@ -69,6 +76,7 @@ type Config struct {
 	People     *flow.People
 	Tenancy    *flow.Tenancy
 	Operations *flow.Operations
+	Privacy    *flow.Privacy
 	Redirects  *redirect.Rules
 	// Roles gives the catalogue in force.
 	Roles func() *role.Catalogue
@@ -94,7 +102,7 @@ type call struct {
 }
 
 func routes() []route {
-	return slices.Concat(userRoutes(), tenantRoutes(), roleRoutes(), operationRoutes())
+	return slices.Concat(userRoutes(), privacyRoutes(), tenantRoutes(), roleRoutes(), operationRoutes())
 }
 
 // Handler serves the surface; the prefix has been stripped.

@@ -256,3 +256,6 @@ func cut[T any](list []T, limit int, id func(*T) auth.ID) ([]T, string) {
 
 // created is the answer of routes that make something.
 const created = http.StatusCreated
+
+// accepted is the answer of routes that begin something which goes on.
+const accepted = http.StatusAccepted

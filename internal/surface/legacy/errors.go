@@ -143,6 +143,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationNotFound: missing,
 	auth.CodeSessionUnknown:   missing,
 
+	auth.CodeLegalHold:       conflict,
+	auth.CodeErasureBegun:    conflict,
+	auth.CodeErasureNotFound: missing,
+	auth.CodeHoldNotFound:    missing,
+	auth.CodeExportFailed:    hookFailed,
+
 	auth.CodeHookTimeout:           hookFailed,
 	auth.CodeHookTimeoutAfterRetry: hookFailed,
 	auth.CodeHookAnswerTooLarge:    hookFailed,

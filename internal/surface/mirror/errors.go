@@ -136,7 +136,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeSSOManaged:     {403, "", "The account is managed by single sign-on"},
 	auth.CodeNeedsAddress:   {422, "", "The account needs an e-mail address or phone number first"},
 	auth.CodeNoMailer:       {503, "", saysMessages},
-	auth.CodeReauthNeeded:   {403, "", "A fresh sign-in is needed for this"},
+	auth.CodeReauthNeeded:   {403, "REAUTHENTICATION_REQUIRED", "A fresh sign-in is needed for this"},
 	auth.CodeCurrentNeeded:  {422, "", "The current password is needed for this"},
 	auth.CodeCurrentInvalid: {400, "", "The current password is wrong"}, // 401 would sign clients out
 
@@ -173,6 +173,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "", "This assignment exists already"},
 	auth.CodeRelationNotFound: {404, "", "There is no such assignment"},
 	auth.CodeSessionUnknown:   {404, "", "Session not found"},
+
+	auth.CodeLegalHold:       {409, "LEGAL_HOLD", "A legal hold forbids to delete this account"},
+	auth.CodeErasureBegun:    {409, "", "The deletion of this account has begun"},
+	auth.CodeErasureNotFound: {404, "", "There is no such deletion"},
+	auth.CodeHoldNotFound:    {404, "", "There is no such legal hold"},
+	auth.CodeExportFailed:    {502, "", "The export could not be made"},
 
 	auth.CodeHookTimeout:           {502, "", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {502, "", saysHook},

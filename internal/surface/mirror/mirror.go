@@ -4,9 +4,11 @@
 //	GET  /auth/config                     client ids for native sign-in; public
 //	POST /auth/identifier-status          how a person can sign in; public
 //	POST /auth/last-method                remember how the caller signed in
+//	POST /auth/delete-account             delete the caller for good
 //	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
 //	GET  /users/me                        the caller
 //	PUT  /users/me                        change the caller
+//	DELETE /users/me                      delete the caller for good
 //	PUT  /users/me/phone                  another number
 //	GET  /users/me/identities             the caller's ways in
 //	GET  /users/me/preferences            and PUT; the object itself
@@ -40,6 +42,7 @@ import (
 type Config struct {
 	Accounts *flow.Accounts
 	People   *flow.People
+	Privacy  *flow.Privacy
 	Callers  *web.Callers
 	// Client ids that GET /auth/config tells; "" is told as null.
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
@@ -74,6 +77,8 @@ func routes() []route {
 		{"POST", "/auth/link-identity", false, (*surface).linkIdentity},
 		{"GET", "/users/me", false, (*surface).me},
 		{"PUT", "/users/me", false, (*surface).changeMe},
+		{"DELETE", "/users/me", false, (*surface).deleteMe},
+		{"POST", "/auth/delete-account", false, (*surface).deleteAccount},
 		{"PUT", "/users/me/phone", false, (*surface).changePhone},
 		{"GET", "/users/me/identities", false, (*surface).identities},
 		{"GET", "/users", false, (*surface).list},

@@ -139,6 +139,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationNotFound: {404, "RELATION_NOT_FOUND", "Relation not found"},
 	auth.CodeSessionUnknown:   {404, "SESSION_NOT_FOUND", "Session not found"},
 
+	auth.CodeLegalHold:       {409, "LEGAL_HOLD", "A legal hold forbids to delete this account"},
+	auth.CodeErasureBegun:    {409, "ERASURE_BEGUN", "The deletion of this account has begun"},
+	auth.CodeErasureNotFound: {404, "ERASURE_NOT_FOUND", "There is no such deletion"},
+	auth.CodeHoldNotFound:    {404, "HOLD_NOT_FOUND", "There is no such legal hold"},
+	auth.CodeExportFailed:    {502, "EXPORT_FAILED", "The export is not complete and was not made: a part of it could not be had"},
+
 	auth.CodeHookTimeout:           {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookAnswerTooLarge:    {503, "HOOK_FAILED", saysHook},
