@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"time"
@@ -13,6 +14,7 @@ const (
 	CodeErasureBegun    = "ERASURE_BEGUN"     // too late for a hold
 	CodeErasureNotFound = "ERASURE_NOT_FOUND" // no such deletion, or it is done
 	CodeHoldNotFound    = "HOLD_NOT_FOUND"
+	CodeExportFailed    = "EXPORT_FAILED" // a table or an application could not be read: nothing was made
 )
 
 // States of an [Erasure].
@@ -84,6 +86,21 @@ func (u *Users) PlaceHold(ctx context.Context, id, reason string) (Hold, error) 
 // LiftHold takes one hold away. [CodeHoldNotFound].
 func (u *Users) LiftHold(ctx context.Context, id, hold, reason string) error {
 	return u.c.do(ctx, call{method: http.MethodDelete, path: []string{"users", id, "holds", hold}, reason: reason})
+}
+
+// Export gives everything that is known of a person, as the signed JSON document that the
+// server made: write it down as it is. [CodeExportFailed].
+func (u *Users) Export(ctx context.Context, id, reason string) (json.RawMessage, error) {
+	return ask[json.RawMessage](ctx, u.c, call{method: http.MethodGet, path: []string{"users", id, "export"}, reason: reason, explains: true})
+}
+
+// Collectors names the applications that are asked in exports and in deletions.
+func (e *Erasures) Collectors(ctx context.Context) (export, erase []string, err error) {
+	out, err := ask[struct {
+		Export []string `json:"export"`
+		Erase  []string `json:"erase"`
+	}](ctx, e.c, call{method: http.MethodGet, path: []string{"collectors"}})
+	return out.Export, out.Erase, err
 }
 
 // Erasures are the deletions of people.

@@ -161,7 +161,7 @@ func TestAliases(t *testing.T) {
 			if s.Name != nameEncryptionKey {
 				env = append(env, "CARDEA_ENCRYPTION_KEY="+key32)
 			}
-			c, r, _ := Load(Sources{Env: append(env, name+"="+value), ReadFile: noFiles}) // other settings may be missing
+			c, r, _ := Load(Sources{Env: append(env, name+"="+value), ReadFile: sampleFile}) // other settings may be missing
 			e, _ := r.Entry(s.Name)
 			if want := "environment " + name; e.Source != want || s.field.show(&c) == "" {
 				t.Errorf("%s: source %q, want %q", name, e.Source, want)
@@ -173,6 +173,14 @@ func TestAliases(t *testing.T) {
 			}
 		}
 	}
+}
+
+// sampleFile is what the names of files in samples lead to.
+func sampleFile(name string) ([]byte, error) {
+	if name == "text" {
+		return []byte("collectors:\n  - name: cases\n    url: https://cases.example\n    phases: [erase]\n"), nil
+	}
+	return noFiles(name)
 }
 
 func sample(s Setting) string {

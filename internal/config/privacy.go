@@ -9,7 +9,9 @@ import (
 
 // Privacy says what becomes of people who leave.
 type Privacy struct {
-	ErasurePlan auth.ErasurePlan // nil: the standard
+	ErasurePlan    auth.ErasurePlan
+	CollectorsFile string
+	Collectors     []Collector // of the file
 }
 
 func privacySettings() []Setting {
@@ -18,6 +20,9 @@ func privacySettings() []Setting {
 		{Name: "CARDEA_ERASURE_PLAN", Group: group, Default: "known_devices=delete,profiles=delete,memberships=delete,relations=end,audit_log_entries=anonymise,users=anonymise",
 			Help:  "What the deletion of a person does to tables, comma-separated, such as `relations=retain:2555d`. docs/guides/privacy.md explains it. Credentials, sessions and addresses always go at once.",
 			field: makeField("list", func(c *Config) *auth.ErasurePlan { return &c.Privacy.ErasurePlan }, parseErasurePlan, formatErasurePlan)},
+		{Name: nameCollectors, Group: group,
+			Help:  "Path of a YAML file with the applications that keep data of people of their own: they are asked for it in an export, and to erase it in a deletion.",
+			field: textField(func(c *Config) *string { return &c.Privacy.CollectorsFile })},
 	}
 }
 

@@ -24,3 +24,16 @@ func TestErasurePlanIsChecked(t *testing.T) {
 		t.Errorf("%v %v", plan, err)
 	}
 }
+
+// Whatever a file of collectors holds, it is read or refused; what is read has what was written.
+func FuzzParseCollectors(f *testing.F) {
+	for _, s := range []string{"collectors:\n  - name: a\n    timeout: 5s\n    phases: [erase]", "collectors: []", "{", "a: b", "collectors:\n  - {secret: x, secret_file: y}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		list, err := parseCollectors(doc, noFiles)
+		if err == nil && len(list) == 0 {
+			t.Fatalf("%q is an empty list", doc)
+		}
+	})
+}

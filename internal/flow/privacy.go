@@ -29,8 +29,11 @@ type HoldStore interface {
 type PrivacyConfig struct {
 	Erasures ErasureStore
 	Plan     auth.ErasurePlan // what becomes of each table; nil: the standard
-	// Erase names the applications that have to erase what they know of a person.
-	Erase []string
+	// Exports, Applications (nil: none) and Sign make exports. Sign gives a detached JWS.
+	Exports      ExportStore
+	Applications Applications
+	Sign         func(document []byte) (string, error)
+	Issuer       string // named in exports
 	// Wake makes the runner look for jobs now; nil: it looks from time to time.
 	Wake func()
 }
@@ -141,9 +144,17 @@ func (p *Privacy) begin(user auth.ID) (auth.BeginErasure, error) {
 	}
 	entry.Traits = map[string]any{"user_id": user.String(), "erasure_id": id.String()}
 	return auth.BeginErasure{
-		Erasure: auth.Erasure{ID: id, UserID: user, BegunAt: entry.At, Steps: p.p.Plan.Steps(entry.At, p.p.Erase)},
+		Erasure: auth.Erasure{ID: id, UserID: user, BegunAt: entry.At, Steps: p.p.Plan.Steps(entry.At, p.erasers())},
 		Audit:   entry,
 	}, nil
+}
+
+// erasers names the applications that have to erase what they know of a person.
+func (p *Privacy) erasers() []string {
+	if p.p.Applications == nil {
+		return nil
+	}
+	return p.p.Applications.Names("erase")
 }
 
 func (p *Privacy) erase(ctx context.Context, b auth.BeginErasure, missing auth.Code) (auth.Erasure, error) {
@@ -214,4 +225,12 @@ func (p *Privacy) RetryErasure(ctx context.Context, a Actor, id auth.ID) (auth.E
 		p.p.Wake()
 	}
 	return e, nil
+}
+
+// Applications names the applications that are asked in exports and in deletions.
+func (p *Privacy) Applications() (export, erase []string) {
+	if p.p.Applications == nil {
+		return []string{}, []string{}
+	}
+	return append([]string{}, p.p.Applications.Names("export")...), append([]string{}, p.erasers()...)
 }

@@ -44,21 +44,22 @@ type Options struct {
 
 // Server is a wired Cardea.
 type Server struct {
-	cfg      config.Config
-	opt      Options
-	store    store.Store
-	ring     *token.Ring
-	apiKeys  *token.APIKeys
-	admin    *flow.Admin
-	verifier *cardea.Verifier
-	messages *messages
-	metrics  *metrics
-	roles    *role.Live
-	flows    flow.Config
-	adminAPI http.Handler
-	erasures chan struct{} // gets a value when a deletion has begun
-	stopping chan struct{} // closed when the server is told to stop
-	handler  http.Handler
+	cfg        config.Config
+	opt        Options
+	store      store.Store
+	ring       *token.Ring
+	apiKeys    *token.APIKeys
+	admin      *flow.Admin
+	verifier   *cardea.Verifier
+	messages   *messages
+	metrics    *metrics
+	roles      *role.Live
+	flows      flow.Config
+	adminAPI   http.Handler
+	collectors *hook.Collectors
+	erasures   chan struct{} // gets a value when a deletion has begun
+	stopping   chan struct{} // closed when the server is told to stop
+	handler    http.Handler
 }
 
 // tokenSize is the longest token that our own routes read: accounts with much metadata
@@ -112,6 +113,9 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	hooks, err := s.openHooks()
 	if err != nil {
+		return err
+	}
+	if err := s.openCollectors(); err != nil {
 		return err
 	}
 	if err := s.openRoles(); err != nil {

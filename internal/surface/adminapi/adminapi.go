@@ -24,9 +24,11 @@
 //	GET    /users/{id}/memberships             the tenants of somebody
 //	POST   /users/{id}/erasure              *  delete somebody for good, everywhere
 //	GET    /users/{id}/erasure                 how far that is
+//	GET    /users/{id}/export               *  everything that is known of somebody, signed
 //	GET    /users/{id}/holds                   what forbids to delete somebody
 //	POST   /users/{id}/holds                *  forbid it
 //	DELETE /users/{id}/holds/{hold}         *  allow it again
+//	GET    /collectors                         applications that are asked in exports and deletions
 //	GET    /erasures                           deletions, newest first; ?open=true
 //	POST   /erasures/{id}/retry                try again what has failed of one
 //	GET    /tenants                            a page of tenants

@@ -115,7 +115,7 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
 	body := web.Failure{Detail: out.message, Code: out.code}
-	if e.Message != "" && out.status < http.StatusInternalServerError {
+	if e.Message != "" && (out.status < http.StatusInternalServerError || e.Code == auth.CodeExportFailed) {
 		body.Detail = e.Message
 	}
 	if e.Code == auth.CodeWeakPassword || e.Code == auth.CodeValidation {

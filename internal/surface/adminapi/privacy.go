@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -10,6 +11,8 @@ func privacyRoutes() []route {
 	return []route{
 		{"POST", "/users/{id}/erasure", true, accepted, beginErasure},
 		{"GET", "/users/{id}/erasure", false, 200, getErasure},
+		{"GET", "/users/{id}/export", true, 200, exportUser},
+		{"GET", "/collectors", false, 200, listCollectors},
 		{"GET", "/erasures", false, 200, listErasures},
 		{"POST", "/erasures/{id}/retry", false, 200, retryErasure},
 		{"GET", "/users/{id}/holds", false, 200, listHolds},
@@ -85,6 +88,34 @@ func getErasure(s *surface, c *call) (any, error) {
 		return nil, err
 	}
 	return viewErasure(&e), nil
+}
+
+// exportUser gives the document as it was signed.
+func exportUser(s *surface, c *call) (any, error) {
+	id, err := c.id("id")
+	if err != nil {
+		return nil, err
+	}
+	doc, err := s.c.Privacy.Export(c.r.Context(), c.actor, id)
+	if err != nil {
+		return nil, err
+	}
+	return document(doc), nil
+}
+
+// document is sent as it was signed.
+type document json.RawMessage
+
+// JSON implements web.Document.
+func (d document) JSON() []byte { return d }
+
+// listCollectors names the applications that are asked, by phase.
+func listCollectors(s *surface, c *call) (any, error) {
+	if err := c.query().done(); err != nil {
+		return nil, err
+	}
+	export, erase := s.c.Privacy.Applications()
+	return map[string]any{"export": export, "erase": erase}, nil
 }
 
 func listErasures(s *surface, c *call) (any, error) {

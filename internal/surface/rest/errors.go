@@ -160,7 +160,7 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
 	body := web.Failure{Detail: out.message, Code: out.code}
-	if e.Message != "" && out.status < http.StatusInternalServerError && !silent(e.Code) {
+	if e.Message != "" && (out.status < http.StatusInternalServerError || e.Code == auth.CodeExportFailed) && !silent(e.Code) {
 		body.Detail = e.Message
 	}
 	if e.Code == auth.CodeWeakPassword {
