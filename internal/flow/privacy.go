@@ -213,7 +213,9 @@ func (p *Privacy) RetryErasure(ctx context.Context, a Actor, id auth.ID) (auth.E
 		return auth.Erasure{}, err
 	}
 	entry.ActorID, entry.ActorUsername = a.Caller.UserID, auth.RoleServiceRole
-	entry.Traits = operatorTraits(a.Caller.Meta, map[string]any{"erasure_id": id.String()})
+	meta := a.Caller.Meta
+	meta.Reason = auth.ScrubbedText(strings.TrimSpace(a.Reason)) // nobody will look for it here
+	entry.Traits = operatorTraits(meta, map[string]any{"erasure_id": id.String()})
 	e, err := p.p.Erasures.RetryErasure(ctx, id, entry.At, entry)
 	if errors.Is(err, auth.ErrNotFound) {
 		return auth.Erasure{}, auth.E(auth.CodeErasureNotFound, "")

@@ -14,7 +14,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/hook"
 )
 
-const collectorSecret = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" //nolint:gosec // G101: the standard's example
+const collectorSecret = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 var (
 	erasureID = auth.ID{1, 2, 3, 4, 5, 6, 0x70, 8, 0x80, 10, 11, 12, 13, 14, 15, 16}

@@ -2,9 +2,11 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -75,11 +77,16 @@ func (r Eraser) Once(ctx context.Context) (int, error) {
 		if err != nil || len(jobs) == 0 {
 			return n, err
 		}
+		// Together: an application that takes its time must not keep others waiting.
+		errs := make([]error, len(jobs))
+		var running sync.WaitGroup
 		for i := range jobs {
-			if err := r.erase(ctx, jobs[i]); err != nil {
-				return n, err
-			}
-			n++
+			running.Go(func() { errs[i] = r.erase(ctx, jobs[i]) })
+		}
+		running.Wait()
+		n += len(jobs)
+		if err := errors.Join(errs...); err != nil {
+			return n, err
 		}
 	}
 }
@@ -140,11 +147,11 @@ func (r *Eraser) collect(ctx context.Context, name string, e *auth.Erasure) (err
 	defer func() {
 		if p := recover(); p != nil {
 			r.Log.ErrorContext(ctx, "asking a collector panicked", "collector", name, "panic", fmt.Sprint(p))
-			err = fmt.Errorf("asking it panicked; the log says where")
+			err = errors.New("asking it panicked; the log says where")
 		}
 	}()
 	if r.Collect == nil {
-		return fmt.Errorf("no collectors are configured")
+		return errors.New("no collectors are configured")
 	}
 	return r.Collect(ctx, name, e)
 }

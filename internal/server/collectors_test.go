@@ -20,7 +20,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/token"
 )
 
-const casesSecret = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" //nolint:gosec // G101: the standard's example
+const casesSecret = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // caseFile keeps data of people and answers collectors, in the mood that the test sets.
 type caseFile struct {

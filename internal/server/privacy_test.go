@@ -358,3 +358,51 @@ func TestErasureSurvivesDeath(t *testing.T) {
 		})
 	}
 }
+
+// X17, B2.15, design section 6b: who may delete and export. A session of yesterday needs the
+// code of a message, which works once; an account with a second factor needs that; nothing is
+// changed by a refusal.
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := newMailRig(t, kind)
+			r.made(t, "nora@gone.example")
+			s := r.must(t, "POST", "/token?grant_type=password", "", object{"email": "nora@gone.example", "password": "correct horse"})
+			r.forward(25 * time.Hour)
+			s = r.must(t, "POST", "/token?grant_type=refresh_token", "", object{"refresh_token": s.text(t, "refresh_token")})
+			access := s.text(t, "access_token")
+			for _, x := range [][2]string{{"DELETE", "/api/users/me"}, {"GET", "/api/users/me/export"}, {"DELETE", "/api/v1/users/me"}} {
+				if a := r.call(t, 403, x[0], x[1], access, ""); !strings.Contains(a.body, "REAUTHENTICATION_REQUIRED") {
+					t.Errorf("%s %s: %s", x[0], x[1], a.body)
+				}
+			}
+			r.must(t, "GET", "/reauthenticate", access, nil)
+			code := r.mail(t, "nora@gone.example").Code
+			r.call(t, 400, "DELETE", "/api/users/me?nonce=000000", access, "")
+			r.call(t, 200, "GET", "/api/users/me/export?nonce="+code, access, "")
+			r.call(t, 400, "DELETE", "/api/users/me?nonce="+code, access, "")
+
+			// With a second factor the password is not enough.
+			s = r.must(t, "POST", "/token?grant_type=password", "", object{"email": "nora@gone.example", "password": "correct horse"})
+			access = s.text(t, "access_token")
+			db, tables := r.tables(t)
+			defer db.Close()
+			schema, _, found := strings.Cut(tables[0], ".")
+			if schema += "."; !found {
+				schema = ""
+			}
+			if _, err := db.ExecContext(t.Context(), `INSERT INTO `+schema+`mfa_factors (id, user_id, factor_type, status, created_at, updated_at)
+				SELECT id, id, 'totp', 'verified', created_at, created_at FROM `+schema+`users WHERE email = 'nora@gone.example'`); err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range [][2]string{{"DELETE", "/api/users/me"}, {"GET", "/api/users/me/export"}} {
+				if a := r.call(t, 403, x[0], x[1], access, ""); !strings.Contains(a.body, "MFA_REQUIRED") && !strings.Contains(a.body, "factor") {
+					t.Errorf("%s %s: %s", x[0], x[1], a.body)
+				}
+			}
+			r.call(t, 200, "GET", "/api/users/me", access, "")
+		})
+	}
+}
