@@ -47,6 +47,12 @@ func newCollector(t *testing.T, answer http.HandlerFunc) *collector {
 	return c
 }
 
+func (c *collector) requests() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen)
+}
+
 func collectors(t *testing.T, url string, timeout time.Duration, phases ...string) *hook.Collectors {
 	t.Helper()
 	c, err := hook.NewCollectors([]hook.Collector{{Name: "cases", URL: url, Secrets: collectorSecret, Timeout: timeout, Phases: phases}}, nil, nil)
@@ -84,6 +90,8 @@ func TestCollectorErases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
 	for i, h := range app.seen {
 		if err := secrets.Verify(h, []byte(app.body[i]), time.Now()); err != nil {
 			t.Error(err)
@@ -142,8 +150,8 @@ func TestCollectorLies(t *testing.T) {
 			if err == nil || strings.Contains(err.Error(), "hidden") || strings.Contains(err.Error(), "127.0.0.1") && strings.Contains(err.Error(), "key") {
 				t.Errorf("%v", err)
 			}
-			if len(app.seen) > 1 {
-				t.Errorf("%d requests", len(app.seen))
+			if n := app.requests(); n > 1 {
+				t.Errorf("%d requests", n)
 			}
 		})
 	}
