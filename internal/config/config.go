@@ -52,6 +52,7 @@ type Config struct {
 	SMS     SMS
 	Captcha Captcha
 	Hooks   Hooks
+	Privacy Privacy
 
 	Webhooks Webhooks
 

@@ -352,10 +352,12 @@ func (a *Admin) Delete(ctx context.Context, id auth.ID, soft bool, meta auth.Met
 	} else {
 		err = a.c.Store.DeleteUser(ctx, id, entry)
 	}
-	if errors.Is(err, auth.ErrNotFound) {
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
 		return auth.E(auth.CodeUserNotFound, "")
-	}
-	if err != nil {
+	case errors.Is(err, auth.ErrHeld):
+		return a.c.held(ctx, id)
+	case err != nil:
 		return fmt.Errorf("flow: delete account: %w", err)
 	}
 	return nil

@@ -101,6 +101,7 @@ type apis struct {
 	accounts  *flow.Accounts // with the issuer of /api/auth
 	people    *flow.People
 	tenancy   *flow.Tenancy
+	privacy   *flow.Privacy
 	callers   *web.Callers
 	webhooks  *flow.Webhooks
 	redirects *redirect.Rules
@@ -133,7 +134,7 @@ func (s *Server) restIssuer() token.Shorter {
 // apis makes what the surfaces share.
 func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) *apis {
 	c = s.peopleFlows(c, single)
-	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), redirects: redirects, phones: c.Phones}
+	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), privacy: s.privacy(c), redirects: redirects, phones: c.Phones}
 	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
 		Verifier: s.verifier, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles,
@@ -149,7 +150,7 @@ func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) 
 func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	mounted := func(name string) bool { return slices.Contains(s.cfg.Surfaces, name) }
 	operators := adminapi.Handler(adminapi.Config{
-		Callers: a.callers, Admin: s.admin, People: a.people, Tenancy: a.tenancy,
+		Callers: a.callers, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy,
 		Operations: flow.NewOperations(s.flows, s.store, s.ring, s.apiKeys), Redirects: a.redirects, Roles: s.roles.Get, ReloadRoles: s.ReloadRoles,
 	})
 	s.adminAPI = http.StripPrefix(adminPath, operators)
@@ -158,7 +159,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceREST) {
 		h := rest.Handler(rest.Config{
-			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
+			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
 			Phones: a.phones, Ping: s.store.Ping,
 		})
 		for _, path := range rest.Paths() {
@@ -169,7 +170,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceMirror) {
 		mux.Handle(mirrorPath+"/", http.StripPrefix(mirrorPath, mirror.Handler(mirror.Config{
-			Accounts: a.accounts, People: a.people, Callers: a.callers, Webhooks: a.webhooks,
+			Accounts: a.accounts, People: a.people, Privacy: a.privacy, Callers: a.callers, Webhooks: a.webhooks,
 			GoogleWebClientID: s.cfg.People.GoogleWebClientID, GoogleIOSClientID: s.cfg.People.GoogleIOSClientID,
 			GoogleAndroidClientID: s.cfg.People.GoogleAndroidClientID,
 		})))
