@@ -104,6 +104,8 @@ const (
 	CodeWebhookSignature Code = "webhook_signature"  // the signature of a notice is missing, wrong, or of a secret that nobody has
 	CodeWebhookStale     Code = "webhook_stale"      // the notice is too old, from the future, or does not say when it was made
 	CodeWebhookReplayed  Code = "webhook_replayed"   // the same notice has been taken already
+	CodeConsentUnknown   Code = "consent_unknown"    // nobody is asked for consent to this purpose
+	CodeConsentVersion   Code = "consent_version"    // the text has changed since the person read it
 
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
@@ -137,6 +139,8 @@ func Codes() []Code {
 		CodeWebhookSignature,
 		CodeWebhookStale,
 		CodeWebhookReplayed,
+		CodeConsentUnknown,
+		CodeConsentVersion,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed,
 	}

@@ -41,7 +41,6 @@ func neonpro() system {
 			{"S4.47", "step 5", "deletion by law", "DELETE /api/users/me", 401},
 			{"S4.48", "later", "second factors", "POST /auth/v1/factors\n\n" + `{"factor_type":"totp"}`, 401},
 			{"S4.49", "later", "emergency tokens", "", 0},
-			{"S4.50", "step 5", "consents", "", 0},
 			{"S4.51", "step 5", "guards that ask for consent", "", 0},
 			{"S4.52", "later", "rotation and audit of secrets", "", 0},
 		},

@@ -403,8 +403,8 @@ func TestColumns(t *testing.T) {
 		"users": "confirmed_at", "identities": "email", "sessions": "refresh_token_parent", "mfa_factors": "web_authn_aaguid",
 		"mfa_amr_claims": "id", "audit_log_entries": "payload", "signing_keys": "sealed", "api_keys": "hash",
 		"one_time_tokens": "paired", "flow_state": "auth_code", "outbox": "not_before", "known_devices": "device",
-		"webhook_receipts": "digest",
-		"user_roles":       "role", "profiles": "extensions", "tenants": "slug", "memberships": "ends_at", "relations": "kind",
+		"webhook_receipts": "digest", "consents": "purpose", "consent_events": "action",
+		"user_roles": "role", "profiles": "extensions", "tenants": "slug", "memberships": "ends_at", "relations": "kind",
 	} {
 		if !slices.Contains(columns[table], column) {
 			t.Errorf("table %s has columns %v, not %s", table, columns[table], column)

@@ -89,6 +89,7 @@ func Run(t *testing.T, f Factory) {
 		"audit":     auditCases(),
 		"store":     storeCases(),
 		"notices":   noticeCases(),
+		"consents":  consentCases(),
 	})
 }
 

@@ -91,6 +91,9 @@ func raceConsentCases() []testCase {
 	return []testCase{
 		{"A20.2 one notice, sent by many at once", raceNotice},
 		{"a notice beside sign-ins", raceNoticeSignIns},
+		{"a consent withdrawn many times", raceWithdraw},
+		{"consents given and withdrawn at once", raceConsents},
+		{"consents beside the deletion", raceConsentDelete},
 	}
 }
 

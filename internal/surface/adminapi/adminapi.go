@@ -22,6 +22,8 @@
 //	DELETE /users/{id}/sessions                sign out everywhere
 //	DELETE /users/{id}/sessions/{session}      sign out in one place
 //	GET    /users/{id}/memberships             the tenants of somebody
+//	GET    /users/{id}/consents                what somebody has agreed to
+//	GET    /users/{id}/consents/history        what he has said, and when
 //	GET    /tenants                            a page of tenants
 //	POST   /tenants                            make one
 //	GET    /tenants/{tenant}                   one, by id or slug
@@ -68,6 +70,7 @@ type Config struct {
 	Admin      *flow.Admin
 	People     *flow.People
 	Tenancy    *flow.Tenancy
+	Consents   *flow.Consents
 	Operations *flow.Operations
 	Redirects  *redirect.Rules
 	// Roles gives the catalogue in force.
@@ -94,7 +97,7 @@ type call struct {
 }
 
 func routes() []route {
-	return slices.Concat(userRoutes(), tenantRoutes(), roleRoutes(), operationRoutes())
+	return slices.Concat(userRoutes(), consentRoutes(), tenantRoutes(), roleRoutes(), operationRoutes())
 }
 
 // Handler serves the surface; the prefix has been stripped.

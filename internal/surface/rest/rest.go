@@ -42,6 +42,7 @@ type Config struct {
 	Accounts  *flow.Accounts
 	People    *flow.People
 	Tenancy   *flow.Tenancy
+	Consents  *flow.Consents
 	Grants    Grants
 	Callers   *web.Callers
 	Redirects *redirect.Rules
