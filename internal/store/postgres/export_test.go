@@ -12,6 +12,8 @@ func ListStatements() map[string]string {
 		"user by e-mail": userByEmail, "user by phone": userByPhone, "user by id": userByID, "lock": lockUser, "update": updateUser,
 		"find by link": findByLink, "find by code": findByCode, "end one session": endOne, "end sessions": endMany,
 		"change membership": changeMembership, "end membership": endMembership, "deletion": lockOwner,
+		"consents": consentsOf, "history of consents": consentHistory, "grant": grantConsent, "withdraw": withdrawConsent,
+		"notice": takeNotice,
 	}
 }
 

@@ -259,6 +259,7 @@ func TestQueryPlans(t *testing.T) {
 		"token by link": sqlFindByLink, "token by code": sqlFindByCode, "tried": sqlTried, "nonce": sqlNonce,
 		"tokens of an account": sqlDeleteTokens, "flow": sqlTakeFlow, "claim": sqlClaim, "due": sqlMessageDue,
 		"failed": sqlMessageFailed, "expired": sqlDeleteExpiredTokens, "flows": sqlDeleteOldFlows, "dead": sqlDeadMessages,
+		"consents": sqlConsentsOf, "withdraw": sqlWithdrawConsent, "history of consents": sqlConsentHistory, "old notices": sqlDeleteOldWebhooks,
 	} {
 		args := make([]any, 6)
 		for i := range args {
