@@ -17,7 +17,9 @@ const deactivateFresh = 10 * time.Minute
 //
 //   - the token is first-party, account and session are alive, the account is not off already;
 //   - the session was proved within the last ten minutes; one of unknown age was not;
-//   - with a second factor in use, the session has proved it.
+//   - with a second factor in use, the session has proved it;
+//   - where there is an address, one is proved: somebody who signs up with a stranger's must
+//     not be able to keep its owner out by switching the account off.
 func (p *People) Deactivate(ctx context.Context, c auth.Caller) error {
 	user, err := p.c.activeCaller(ctx, c)
 	if err != nil {
@@ -29,6 +31,10 @@ func (p *People) Deactivate(ctx context.Context, c auth.Caller) error {
 		return auth.E(auth.CodeReauthNeeded, "")
 	case user.HasVerifiedFactor() && c.AAL != auth.AAL2:
 		return auth.E(auth.CodeInsufficientAAL, "")
+	case user.Email != "" && user.ConfirmedAt().IsZero():
+		return auth.E(auth.CodeEmailNotConfirmed, "")
+	case user.Phone != "" && user.ConfirmedAt().IsZero():
+		return auth.E(auth.CodePhoneNotConfirmed, "")
 	}
 	who, off := standing{c: &p.c, user: user, meta: c.Meta}, false
 	entry, err := p.c.auditBy(&who, "user_deactivated", "user", map[string]any{"user_id": c.UserID.String(), "by": "owner"})

@@ -37,6 +37,15 @@ func TestDeactivate(t *testing.T) {
 		{"without the second factor", fresh(ann), verified, auth.CodeInsufficientAAL},
 		{"an application's token", change(func(c *auth.Caller) { c.FirstParty = false }), nil, auth.CodeNotFirstParty},
 		{"a session that has ended", change(func(c *auth.Caller) { c.SessionID = id(240) }), nil, auth.CodeSessionNotFound},
+		{"an address that is not proved", fresh(ann), func(w *town) { w.d.people[id(ann)].User.EmailConfirmedAt = time.Time{} }, auth.CodeEmailNotConfirmed},
+		{"a number that is not proved", fresh(ann), func(w *town) {
+			u := &w.d.people[id(ann)].User
+			u.Email, u.Phone, u.EmailConfirmedAt = "", "919811112222", time.Time{}
+		}, auth.CodePhoneNotConfirmed},
+		{"nobody in particular", fresh(ann), func(w *town) {
+			u := &w.d.people[id(ann)].User
+			u.Email, u.EmailConfirmedAt, u.IsAnonymous = "", time.Time{}, true
+		}, ""},
 		{"off already", fresh(ann), func(w *town) { w.d.people[id(ann)].Profile.Active = false }, auth.CodeUserInactive},
 		{"nobody", fresh(99), nil, auth.CodeTokenUserNotFound},
 		{"the database is down", fresh(ann), func(w *town) { w.d.broken["UpdateProfile"] = errors.New("down") }, auth.CodeInternal},

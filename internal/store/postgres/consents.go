@@ -47,6 +47,13 @@ WITH w AS (
 ), ` + endAudit + `
 SELECT count(*) FROM u`
 
+	// deleteConsents is for what somebody said who was not the owner; forgetConsents leaves that
+	// it was said.
+	deleteConsents = `
+WITH gone AS (DELETE FROM auth.consents WHERE user_id = $1 AND ` + changed + `)
+DELETE FROM auth.consent_events WHERE user_id = $1 AND ` + changed
+	forgetConsents = `UPDATE auth.consent_events SET ip_address = '', user_agent = '' WHERE user_id = $1 AND ` + changed
+
 	consentsOf = `
 SELECT c.tenant_id, c.purpose, c.version, c.granted_at, c.expires_at, c.withdrawn_at
 FROM auth.consents c JOIN auth.users u ON u.id = c.user_id AND u.deleted_at IS NULL

@@ -34,7 +34,11 @@ func TestConsentHistoryStays(t *testing.T) {
 			t.Errorf("%s: %v", set, err)
 		}
 	}
-	if _, err := db.Exec(t.Context(), "UPDATE auth.consent_events SET ip_address = '', user_agent = ''"); err != nil {
-		t.Error(err)
+	if err := s.SoftDeleteUser(t.Context(), auth.ID{15: 1}, auth.SoftDelete{At: now, Audit: auth.AuditEntry{ID: auth.ID{15: 4}, At: now}}); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	if err := db.QueryRow(t.Context(), "SELECT concat_ws(' ', purpose, action, ip_address, user_agent) FROM auth.consent_events").Scan(&left); err != nil || left != "a granted  " {
+		t.Errorf("after a soft deletion %q (%v)", left, err)
 	}
 }

@@ -228,6 +228,7 @@ func redeemDone(ctx context.Context, conn *pgxpool.Conn, f *auth.FoundToken, p *
 	if p.DropFactors {
 		b.Queue(deleteFactors, key)
 		b.Queue(deleteProfile, key) // who had not proved anything said all that
+		b.Queue(deleteConsents, key)
 	}
 	if p.Session != nil {
 		since = timestamp(p.Session.CreatedAt)

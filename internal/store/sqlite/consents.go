@@ -18,7 +18,11 @@ const (
 	sqlInsertConsentEvent = `INSERT INTO consent_events (id, user_id, tenant_id, purpose, action, version, created_at, expires_at,
 			ip_address, user_agent)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
-	sqlConsentsOf = `SELECT c.tenant_id, c.purpose, c.version, c.granted_at, c.expires_at, c.withdrawn_at
+	// Deleted is what somebody said who was not the owner; forgetting leaves that it was said.
+	sqlDeleteConsents      = `DELETE FROM consents WHERE user_id = ?`
+	sqlDeleteConsentEvents = `DELETE FROM consent_events WHERE user_id = ?`
+	sqlForgetConsents      = `UPDATE consent_events SET ip_address = '', user_agent = '' WHERE user_id = ?`
+	sqlConsentsOf          = `SELECT c.tenant_id, c.purpose, c.version, c.granted_at, c.expires_at, c.withdrawn_at
 		FROM consents c JOIN users u ON u.id = c.user_id AND u.deleted_at IS NULL
 		WHERE c.user_id = ?1 AND coalesce(c.tenant_id, '') IN ('', ?2)
 		ORDER BY c.purpose, c.tenant_id`

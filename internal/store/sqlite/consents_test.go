@@ -42,7 +42,13 @@ func TestConsentHistoryStays(t *testing.T) {
 			t.Errorf("%s: %v", set, err)
 		}
 	}
-	if err := change("ip_address = '', user_agent = ''"); err != nil {
-		t.Error(err)
+	if err := s.SoftDeleteUser(t.Context(), auth.ID{15: 1}, auth.SoftDelete{At: now, Audit: auth.AuditEntry{ID: auth.ID{15: 4}, At: now}}); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	if err := s.read("test", func(r runner) error {
+		return one(t.Context(), r, "SELECT json_array(purpose, action, ip_address, user_agent) FROM consent_events", nil, &left)
+	}); err != nil || left != `["a","granted","",""]` {
+		t.Errorf("after a soft deletion %s (%v)", left, err)
 	}
 }

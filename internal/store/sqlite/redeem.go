@@ -145,12 +145,11 @@ func redeemDone(ctx context.Context, run runner, f *auth.FoundToken, p *auth.Red
 		return err
 	}
 	if p.DropFactors {
-		if _, err := exec(ctx, run, sqlDeleteFactors, id.String()); err != nil {
-			return err
-		}
 		// Who had not proved anything said all that.
-		if _, err := exec(ctx, run, sqlDeleteProfile, id.String()); err != nil {
-			return err
+		for _, text := range []string{sqlDeleteFactors, sqlDeleteProfile, sqlDeleteConsents, sqlDeleteConsentEvents} {
+			if _, err := exec(ctx, run, text, id.String()); err != nil {
+				return err
+			}
 		}
 	}
 	var since any

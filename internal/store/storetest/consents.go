@@ -32,7 +32,7 @@ func consent(n, of int, purpose string, action auth.ConsentAction, at time.Time)
 		Event: auth.ConsentEvent{
 			ID: fixedID(kindConsent, n), UserID: userID(of), Purpose: purpose, Action: action, Version: "v1", At: at, IP: "192.0.2.7", UserAgent: "storetest/1 (é)",
 		},
-		Audit: audit(200000+n, "consent_"+string(action), "user"),
+		Audit: audit(2000000+n, "consent_"+string(action), "user"),
 	}
 }
 

@@ -53,7 +53,7 @@ func gateRoutes() []operation {
 			method: "POST", path: "/api/users/me/deactivate", id: "deactivate", tag: tagUsers, summary: "Switch the own account off",
 			text: "Ends every session; nothing is deleted. Sign-in then answers as to a wrong password, and only an operator or an " +
 				"administrator switches the account on again. The session must have been proved within the last ten minutes.",
-			codes: []auth.Code{auth.CodeUserInactive, auth.CodeReauthNeeded, auth.CodeInsufficientAAL},
+			codes: []auth.Code{auth.CodeUserInactive, auth.CodeReauthNeeded, auth.CodeInsufficientAAL, auth.CodeEmailNotConfirmed, auth.CodePhoneNotConfirmed},
 			run:   answer(http.StatusNoContent, "Off.", (*surface).deactivate),
 		}, {
 			method: "GET", path: "/api/users/me/auth-state", id: "getAuthState", tag: tagUsers,
