@@ -104,6 +104,7 @@ type apis struct {
 	privacy   *flow.Privacy
 	callers   *web.Callers
 	webhooks  *flow.Webhooks
+	consents  *flow.Consents
 	redirects *redirect.Rules
 	phones    flow.PhoneReader // nil: E.164 only
 }
@@ -135,6 +136,7 @@ func (s *Server) restIssuer() token.Shorter {
 func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) *apis {
 	c = s.peopleFlows(c, single)
 	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), privacy: s.privacy(c), redirects: redirects, phones: c.Phones}
+	a.consents = flow.NewConsents(c, s.store, s.purposes)
 	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
 		Verifier: s.verifier, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles,
@@ -150,7 +152,7 @@ func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) 
 func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	mounted := func(name string) bool { return slices.Contains(s.cfg.Surfaces, name) }
 	operators := adminapi.Handler(adminapi.Config{
-		Callers: a.callers, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy,
+		Callers: a.callers, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents,
 		Operations: flow.NewOperations(s.flows, s.store, s.ring, s.apiKeys), Redirects: a.redirects, Roles: s.roles.Get, ReloadRoles: s.ReloadRoles,
 	})
 	s.adminAPI = http.StripPrefix(adminPath, operators)
@@ -159,7 +161,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceREST) {
 		h := rest.Handler(rest.Config{
-			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
+			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents, Grants: grants, Callers: a.callers, Redirects: a.redirects,
 			Phones: a.phones, Ping: s.store.Ping,
 		})
 		for _, path := range rest.Paths() {

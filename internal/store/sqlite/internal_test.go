@@ -261,6 +261,7 @@ func TestQueryPlans(t *testing.T) {
 		"failed": sqlMessageFailed, "expired": sqlDeleteExpiredTokens, "flows": sqlDeleteOldFlows, "dead": sqlDeadMessages,
 		"erasable": sqlErasable, "erase user": sqlEraseUser, "audit page": sqlAuditPage, "end relations": sqlEndRelations,
 		"end memberships": sqlEndMemberships, "holds": sqlHoldsOf, "erasure": sqlErasureOf,
+		"consents": sqlConsentsOf, "withdraw": sqlWithdrawConsent, "history of consents": sqlConsentHistory, "old notices": sqlDeleteOldWebhooks,
 	} {
 		args := make([]any, 6)
 		for i := range args {

@@ -94,6 +94,7 @@ func Run(t *testing.T, f Factory) {
 		"notices":     noticeCases(),
 		"erasure":     erasureCases(),
 		"holds":       holdCases(),
+		"consents":    consentCases(),
 	})
 }
 
