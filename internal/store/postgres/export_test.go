@@ -16,7 +16,7 @@ func ListStatements() map[string]string {
 		"rewrite audit": rewriteAudit, "end memberships": endMemberships, "end relations": endRelations, "holdable": holdable,
 		"holds": holdsOf, "claim erasures": claimErasures, "tombstoned": tombstoned,
 		"erase relations": `DELETE FROM auth.relations WHERE subject_id = $1 OR object_id = $1`,
-		"erase devices": `DELETE FROM auth.known_devices WHERE user_id = $1`, "erase flows": `DELETE FROM auth.flow_state WHERE user_id = $1`,
+		"erase devices":   `DELETE FROM auth.known_devices WHERE user_id = $1`, "erase flows": `DELETE FROM auth.flow_state WHERE user_id = $1`,
 	}
 }
 
