@@ -89,23 +89,27 @@ func leaves() []string {
 	return []string{
 		"internal/token", "internal/password", "internal/factor/", "internal/idp/",
 		"internal/notify/", "internal/tenant", "internal/web", "internal/seal", "internal/redirect",
-		"internal/hook", "internal/captcha", "internal/role", "internal/phone",
+		"internal/hook", "internal/captcha", "internal/role", "internal/phone", "internal/moving",
 	}
 }
 
 // layers is the map of the house, from the bottom up. The first entry that matches counts.
 func layers() []layer {
 	domain := []string{"internal/auth"}
-	public := []string{"", "ratelimit"} // "" is the root package
+	public := []string{"", "ratelimit", "usersync"} // "" is the root package
 	knowledge := slices.Concat(domain, leaves(), public)
 	useCases := slices.Concat(knowledge, []string{"internal/grant", "internal/flow"})
 	list := []layer{
 		{of: "", may: []string{}},
 		{of: "ratelimit", may: []string{}},
 		{of: "admin", may: []string{}},
+		// The rules and the work; each store beside it knows one database.
+		{of: "usersync", may: []string{""}},
+		{of: "usersync/", may: []string{"", "usersync"}},
 		{of: "cardeatest/", may: []string{"", "cardeatest"}},
 		{of: "internal/auth", may: []string{}},
 		{of: "internal/pgtest", may: []string{}},
+		{of: "internal/gotruetest", may: []string{}},
 		// Data that ships with the server: bundles of settings, catalogues of roles.
 		{of: "presets", may: []string{}},
 		{of: "internal/store", may: domain},
@@ -115,6 +119,9 @@ func layers() []layer {
 		{of: "internal/token", may: slices.Concat(domain, []string{"internal/seal", ""})},
 		// Who makes a request is found out with the verifier that we ship.
 		{of: "internal/web", may: slices.Concat(domain, []string{""})},
+		// Operations are described by their types; requests and failures are those of web.
+		{of: "internal/openapi", may: slices.Concat(domain, []string{"internal/web", ""})},
+		{of: "internal/openapi/openapitest", may: []string{"internal/scripttest"}},
 		{of: "internal/config", may: slices.Concat(domain, []string{"internal/token", "internal/password", "internal/seal", "presets"})},
 		// Each way of delivery is a package of its own and implements what notify asks for.
 		{of: "internal/notify", may: domain},
@@ -123,7 +130,7 @@ func layers() []layer {
 		{of: "internal/grant", may: knowledge},
 		{of: "internal/flow", may: slices.Concat(knowledge, []string{"internal/grant"})},
 		// Surfaces translate. None knows another, none knows a store.
-		{of: "internal/surface/", may: useCases},
+		{of: "internal/surface/", may: slices.Concat(useCases, []string{"internal/openapi"})},
 		{of: "internal/server", may: slices.Concat(useCases, []string{
 			"internal/config", "internal/job", "internal/surface/",
 			"internal/store", "internal/store/sqlite", "internal/store/postgres", "presets",
@@ -134,7 +141,7 @@ func layers() []layer {
 		// Programs that measure or attack a running server may use what an operator has.
 		{of: "test/", may: slices.Concat(public, []string{"internal/"})},
 		// Programs that show what a service writes: it has the public packages only.
-		{of: "examples/", may: public},
+		{of: "examples/", may: slices.Concat(public, []string{"usersync/"})},
 	}
 	for _, leaf := range leaves() {
 		list = append(list, layer{of: leaf, may: domain})
@@ -160,7 +167,8 @@ func layerOf(rel string) (layer, bool) {
 
 // testSupport is imported by tests only.
 func testSupport(rel string) bool {
-	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" || matches("cardeatest/", rel)
+	return rel == "internal/pgtest" || rel == "internal/gotruetest" || rel == "internal/store/storetest" || rel == "internal/scripttest" ||
+		rel == "internal/openapi/openapitest" || rel == "usersync/synctest" || matches("cardeatest/", rel)
 }
 
 // TestImportsRunDownwards proves rule 1 of the house. Imports of test files are free:
@@ -197,12 +205,12 @@ func TestImportsRunDownwards(t *testing.T) {
 // Whatever is not listed is a new dependency and needs a line here and in
 // docs/design/dependencies.md. Test files may use all of them.
 func owners() map[string][]string {
-	tests := []string{"internal/store/storetest", "internal/pgtest", "test/"}
+	tests := []string{"internal/store/storetest", "internal/pgtest", "internal/openapi/openapitest", "test/"}
 	return map[string][]string{
 		"github.com/golang-jwt/jwt/v5":    {"", "internal/token"},
 		"github.com/go-jose/go-jose/v4":   {"internal/token"},
-		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "internal/pgtest", "test/"},
-		"modernc.org/sqlite":              {"internal/store/sqlite", "test/"},
+		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "usersync/postgres", "internal/pgtest", "internal/gotruetest", "test/"},
+		"modernc.org/sqlite":              {"internal/store/sqlite", "usersync/sqlite", "test/"},
 		"github.com/pressly/goose/v3":     {"internal/store/sqlite", "internal/store/postgres"},
 		"github.com/alecthomas/kong":      {"cmd/"},
 		"golang.org/x/crypto":             {"internal/password"},
@@ -218,7 +226,7 @@ func owners() map[string][]string {
 		"github.com/rogpeppe/go-internal": tests,
 		"github.com/emersion/go-smtp":     tests,
 		"github.com/emersion/go-sasl":     tests,
-		"database/sql":                    {"internal/store/", "internal/pgtest", "test/"},
+		"database/sql":                    {"internal/store/", "usersync/sqlite", "internal/pgtest", "test/"},
 		"os/exec":                         {"internal/pgtest", "cmd/", "test/"},
 		"unsafe":                          {},
 		"C":                               {},
@@ -325,8 +333,10 @@ func TestPackageNames(t *testing.T) {
 // untested lists packages without test files of their own.
 func untested() map[string]string {
 	return map[string]string{
-		"internal/store":           "interfaces only; storetest is their test",
-		"internal/store/storetest": "is the test of both stores",
+		"internal/store":               "interfaces only; storetest is their test",
+		"internal/store/storetest":     "is the test of both stores",
+		"internal/openapi/openapitest": "is the test of the surfaces that have a document",
+		"usersync/synctest":            "is the test of both stores",
 	}
 }
 

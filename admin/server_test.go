@@ -25,7 +25,7 @@ import (
 func connect(t *testing.T, settings ...string) (*admin.Client, *scripttest.Bench, string) {
 	t.Helper()
 	b := scripttest.Start(t, settings...)
-	front := httptest.NewServer(b.Server.Handler())
+	front := httptest.NewServer(checked(t, b.Server.Handler()))
 	t.Cleanup(front.Close)
 	key, err := b.Server.APIKeys().JWT(auth.RoleServiceRole)
 	if err != nil {

@@ -17,6 +17,10 @@ const (
 	PurposeSMS            Purpose = "sms"            // sign-in, or first proof, by text message
 	PurposePhoneChange    Purpose = "phone_change"   // proof of the new number
 	PurposeReauthenticate Purpose = "reauthenticate" // a nonce for a dangerous change
+
+	// PurposeIdentifier is the proof of a further address, inside of a session. Its code is
+	// kept with the identifier, not among the tokens: it has no slot.
+	PurposeIdentifier Purpose = "identifier"
 )
 
 // Slot is GoTrue's token_type: an account has at most one live token of each slot, and a new

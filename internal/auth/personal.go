@@ -64,6 +64,9 @@ func PersonalTables() []PersonalTable {
 			Show: columns("id:id provider provider_id identity_data:json email last_sign_in_at:time created_at:time updated_at:time"),
 			Hide: []string{"user_id"},
 		}, {
+			Name: "user_identifiers", People: []string{"user_id"}, Order: "created_at",
+			Show: columns("id:id kind value verified_at:time created_at:time"), Hide: strings.Fields("user_id code_hash expires_at attempts sent_at"),
+		}, {
 			Name: "sessions", People: []string{"user_id"}, Order: "created_at",
 			Show: columns("id:id aal created_at:time updated_at:time refreshed_at:time not_after:time user_agent ip:ip name tenant_id:id"),
 			Hide: strings.Fields("user_id factor_id tag oauth_client_id scopes refresh_token_hmac_key refresh_token_counter refresh_token_parent"),

@@ -13,6 +13,7 @@ type FoundToken struct {
 	User  User      // with identities and factors
 	Flow  FlowState // of Token.FlowState; zero when there is none, or none any more
 
+	Further     bool // the account has proved the token's address beside its primary one
 	Paired      bool // the change of the e-mail address needs the proof of both addresses
 	OtherAlive  bool // the token of the other address can still be redeemed
 	OtherProved bool // the token of the other address has been redeemed
@@ -40,7 +41,8 @@ type RedeemPlan struct {
 // Plan says what a token that was found does. What it verifies, besides that the store has
 // found the token alive, by its hash and among the purposes:
 //
-//   - the account still has the address that the token was sent to;
+//   - the account still has the address that the token was sent to, as its primary one or, for
+//     a sign-in or a recovery, as one that it has proved besides;
 //   - the account is not banned;
 //   - the PKCE flow is still there, when the answer is to be its code: a link that was asked
 //     for with a challenge is never good without it there;
@@ -53,7 +55,7 @@ func (r *Redeem) Plan(f *FoundToken) (RedeemPlan, error) {
 	wantsCode := r.AuthCodeHash != "" && !t.FlowState.IsZero()
 	change := t.Purpose == PurposeEmailCurrent || t.Purpose == PurposeEmailNew
 	switch {
-	case p.Provider == "", t.Address == "", t.Address != t.Purpose.addressOf(u),
+	case p.Provider == "", t.Address == "", t.Address != t.Purpose.addressOf(u) && !f.further(),
 		change && u.EmailChange == "",
 		wantsCode && f.Flow.ID.IsZero():
 		return p, nil
@@ -74,10 +76,22 @@ func (r *Redeem) Plan(f *FoundToken) (RedeemPlan, error) {
 		s := *r.Session
 		s.UserID, p.Session = u.ID, &s
 	}
-	if err := p.prove(t, u, r); err != nil {
-		return p, err
+	if !f.further() { // else the address has been proved, and the primary one has not
+		if err := p.prove(t, u, r); err != nil {
+			return p, err
+		}
 	}
 	return p, p.replacePassword(u, r)
+}
+
+// further reports whether the token went to a proved address that is not the primary one, for
+// something that such an address is good for.
+func (f *FoundToken) further() bool {
+	switch f.Token.Purpose {
+	case PurposeMagicLink, PurposeRecovery, PurposeSMS:
+		return f.Further && f.Token.Address != f.Token.Purpose.addressOf(&f.User)
+	}
+	return false
 }
 
 // provider is the identity that a token of this purpose proves; "" for none.

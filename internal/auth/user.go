@@ -54,6 +54,10 @@ type User struct {
 
 	Identities []Identity // oldest first
 	Factors    []Factor   // oldest first
+
+	// FoundBy is the proved address by which the account was looked up, when it is not the
+	// primary one; messages of that request go there.
+	FoundBy string
 }
 
 // ConfirmedAt is the earlier of the two confirmation times, zero when neither the

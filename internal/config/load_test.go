@@ -75,8 +75,9 @@ func TestServeDefaults(t *testing.T) {
 		Proof:    Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
 		Mail: Mail{Port: 587, TLS: "starttls", SenderName: "127.0.0.1", AppName: "127.0.0.1", Locale: "en", Interval: time.Minute,
 			LinkURL: "http://127.0.0.1:8080/auth/v1/verify", CodeLife: time.Hour, Notices: notices()},
-		SMS:     SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
-		Captcha: Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
+		SMS:      SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
+		Captcha:  Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
+		Webhooks: Webhooks{Encoding: "hex"},
 		Privacy: Privacy{ErasurePlan: auth.ErasurePlan{
 			{Table: "known_devices", Action: "delete"}, {Table: "profiles", Action: "delete"}, {Table: "memberships", Action: "delete"},
 			{Table: "relations", Action: "end"}, {Table: "audit_log_entries", Action: "anonymise"}, {Table: "users", Action: "anonymise"},

@@ -105,7 +105,13 @@ func (a *Admin) Create(ctx context.Context, in NewUser, meta auth.Meta) (auth.Us
 	if err != nil {
 		return auth.User{}, err
 	}
-	err = a.c.createAccount(ctx, auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}}, meta.IP)
+	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}}
+	if !in.namesRoles() {
+		if err := a.c.welcome(&account, meta.IP); err != nil {
+			return auth.User{}, err
+		}
+	}
+	err = a.c.createAccount(ctx, account, meta.IP)
 	switch {
 	case errors.Is(err, auth.ErrEmailTaken):
 		return auth.User{}, auth.E(auth.CodeEmailExists, "")
@@ -153,6 +159,14 @@ func (a *Admin) prepare(ctx context.Context, in *NewUser) (string, error) {
 	return a.hash(ctx, in.Password, in.PasswordHash)
 }
 
+// namesRoles reports whether the operator says which roles the account has, or that it has
+// none.
+func (in *NewUser) namesRoles() bool {
+	_, roles := in.AppMetadata[rolesMember]
+	_, pending := in.AppMetadata[pendingMember]
+	return roles || pending
+}
+
 // identify gives a new account its identities, metadata and confirmations.
 func (a *Admin) identify(u *auth.User, in *NewUser) error {
 	for _, p := range []struct{ provider, address string }{{auth.ProviderEmail, u.Email}, {auth.ProviderPhone, u.Phone}} {
@@ -173,7 +187,11 @@ func (a *Admin) identify(u *auth.User, in *NewUser) error {
 		return err
 	}
 	app := metadataPatch(in.AppMetadata)
-	if err := setMetadata(&app, map[string]any{"provider": providers[0], "providers": providers}); err != nil {
+	values := map[string]any{"provider": providers[0], "providers": providers}
+	if at := a.c.newcomer(); at.app && !in.namesRoles() {
+		values[at.member()] = []string{at.role}
+	}
+	if err := setMetadata(&app, values); err != nil {
 		return err
 	}
 	if u.AppMetadata, err = marshalAny(app.Set); err != nil {

@@ -103,9 +103,10 @@ type Config struct {
 	Phones       PhoneReader // nil: E.164 only
 	SingleTenant auth.ID     // where everybody is; zero: people choose
 	Verification string      // of registrations: "none", "before_login"; "": as the Autoconfirm fields say
-	DefaultRole  string      // of registrations that ask for none; "" for none
+	DefaultRole  string      // of new accounts that nobody gave another; "" for none
 	MinAge       int         // youngest age that a birth date may tell, in years
 	MaxAge       int         // oldest; 0: 120
+	Apps         []App       // that have an onboarding; the first is meant where none is named
 
 	Limiter        *ratelimit.Memory // nil: no limits
 	SignupPerIP    ratelimit.Limit

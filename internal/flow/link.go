@@ -165,6 +165,9 @@ func (a *Admin) linkForStranger(ctx context.Context, in *Link, email string, sen
 		return MadeLink{}, err
 	}
 	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}, Tokens: []auth.OneTime{t}}
+	if err := a.c.welcome(&account, in.IP); err != nil {
+		return MadeLink{}, err
+	}
 	if err := a.addMessage(&account.Messages, &u, p, in.RedirectTo, s, send); err != nil {
 		return MadeLink{}, err
 	}

@@ -135,11 +135,14 @@ func (t *Tenancy) inviteStranger(ctx context.Context, s *standing, m auth.Member
 	if err != nil {
 		return auth.Membership{}, err
 	}
-	err = t.c.createAccount(ctx, auth.NewAccount{
+	account := auth.NewAccount{
 		User: u, Audit: []auth.AuditEntry{entry}, Tokens: []auth.OneTime{token}, Messages: []auth.Message{message},
 		Memberships: []auth.Membership{m},
-	}, s.meta.IP)
-	if err != nil {
+	}
+	if err := t.c.welcome(&account, s.meta.IP); err != nil {
+		return auth.Membership{}, err
+	}
+	if err := t.c.createAccount(ctx, account, s.meta.IP); err != nil {
 		return auth.Membership{}, err
 	}
 	return m, nil

@@ -160,6 +160,9 @@ func (a *Accounts) otpForStranger(ctx context.Context, in OTP, state *auth.FlowS
 		return auth.ID{}, err
 	}
 	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}, FlowState: state}
+	if err := a.c.welcome(&account, in.IP); err != nil {
+		return auth.ID{}, err
+	}
 	if err := a.addProof(&account, purpose, life, in.Channel, in.RedirectTo); err != nil {
 		return auth.ID{}, err
 	}

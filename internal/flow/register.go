@@ -147,48 +147,27 @@ func (p *People) placeOf(ctx context.Context, in *Registration) (place, error) {
 	return at, nil
 }
 
-// settle puts role and membership on a new account.
+// settle puts role and membership on a new account. What the registration asked for takes the
+// place of what everybody gets.
 func (p *People) settle(account *auth.NewAccount, at place, ip string) error {
 	u := &account.User
-	if at.role == "" {
-		return nil
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(u.AppMetadata, &object); err != nil {
+		return err //nolint:wrapcheck // a document of our own making
 	}
-	member := rolesMember
-	if at.waits {
-		member = pendingMember
-	}
+	delete(object, rolesMember)
+	delete(object, pendingMember)
+	patch := auth.MetadataPatch{Set: object}
 	if at.app {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(u.AppMetadata, &object); err != nil {
-			return err //nolint:wrapcheck // a document of our own making
-		}
-		patch := auth.MetadataPatch{Set: object}
-		if err := setMetadata(&patch, map[string]any{member: []string{at.role}}); err != nil {
-			return err
-		}
-		var err error
-		if u.AppMetadata, err = marshalAny(patch.Set); err != nil {
+		if err := setMetadata(&patch, map[string]any{at.member(): []string{at.role}}); err != nil {
 			return err
 		}
 	}
-	traits := map[string]any{"user_id": u.ID.String(), member: []string{at.role}}
-	if !at.tenant.IsZero() {
-		m := auth.Membership{
-			TenantID: at.tenant, UserID: u.ID, Role: at.role, State: auth.MemberActive, CreatedAt: u.CreatedAt, UpdatedAt: u.CreatedAt,
-		}
-		if at.waits {
-			m.State = auth.MemberPending
-		}
-		account.Memberships = []auth.Membership{m}
-		traits["tenant_id"], traits["state"] = m.TenantID.String(), m.State
-	}
-	entry, err := p.c.auditUser("user_role_taken", "user", ip, u)
-	if err != nil {
+	var err error
+	if u.AppMetadata, err = marshalAny(patch.Set); err != nil {
 		return err
 	}
-	entry.Traits = traits
-	account.Audit = append(account.Audit, entry)
-	return nil
+	return p.c.place(account, at, ip)
 }
 
 // firstTenant is the tenant of the first session of a new account: that of its only open

@@ -67,7 +67,7 @@ func (a *Accounts) SignUp(ctx context.Context, in SignUp) (SignUpResult, error) 
 		return SignUpResult{}, err
 	}
 	account := auth.NewAccount{User: u}
-	if err := in.extend(&account); err != nil {
+	if err := a.extend(&account, &in); err != nil {
 		return SignUpResult{}, err
 	}
 	res, err := a.create(ctx, account, in.Meta, confirmed, auth.MethodPassword, provider)
@@ -89,10 +89,10 @@ func (a *Accounts) SignUp(ctx context.Context, in SignUp) (SignUpResult, error) 
 	return SignUpResult{User: a.c.disclosed(pretended, proved)}, err
 }
 
-// extend adds to the account what the sign-up brings besides.
-func (in *SignUp) extend(account *auth.NewAccount) error {
+// extend adds to the account what the sign-up brings besides, or what everybody gets.
+func (a *Accounts) extend(account *auth.NewAccount, in *SignUp) error {
 	if in.more == nil {
-		return nil
+		return a.c.welcome(account, in.IP)
 	}
 	return in.more(account)
 }
@@ -145,7 +145,7 @@ func (a *Accounts) signUpToProve(ctx context.Context, in SignUp, provider string
 		return SignUpResult{}, err
 	}
 	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}, FlowState: state}
-	if err := in.extend(&account); err != nil {
+	if err := a.extend(&account, &in); err != nil {
 		return SignUpResult{}, err
 	}
 	if err := a.addProof(&account, purpose, life, in.Channel, in.RedirectTo); err != nil {
@@ -367,7 +367,7 @@ func (c *Config) addIdentity(u *auth.User, provider string, data map[string]json
 	if u.UserMetadata, err = marshalAny(meta); err != nil {
 		return err
 	}
-	u.AppMetadata, err = marshalAny(map[string]any{"provider": provider, "providers": []string{provider}})
+	u.AppMetadata, err = c.appMetadata(provider)
 	if confirmed && provider == auth.ProviderEmail {
 		u.EmailConfirmedAt = u.CreatedAt
 	}

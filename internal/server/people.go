@@ -103,6 +103,7 @@ type apis struct {
 	tenancy   *flow.Tenancy
 	privacy   *flow.Privacy
 	callers   *web.Callers
+	webhooks  *flow.Webhooks
 	redirects *redirect.Rules
 	phones    flow.PhoneReader // nil: E.164 only
 }
@@ -111,8 +112,11 @@ type apis struct {
 func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	p := &s.cfg.People
 	c.Issuer = s.restIssuer()
-	c.PeopleStore, c.TenantStore, c.Roles = s.store, s.store, s.roles
-	c.SingleTenant, c.Verification, c.DefaultRole, c.MinAge = single, p.Verification, p.DefaultRole, p.MinAge
+	c.PeopleStore, c.TenantStore = s.store, s.store
+	c.SingleTenant, c.Verification, c.MinAge = single, p.Verification, p.MinAge
+	for _, app := range p.Apps {
+		c.Apps = append(c.Apps, flow.App(app))
+	}
 	if p.MinAge == 0 {
 		c.MinAge = -1 // any
 	}
@@ -131,6 +135,7 @@ func (s *Server) restIssuer() token.Shorter {
 func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) *apis {
 	c = s.peopleFlows(c, single)
 	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), privacy: s.privacy(c), redirects: redirects, phones: c.Phones}
+	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
 		Verifier: s.verifier, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles,
 		Alive: func(ctx context.Context, caller auth.Caller) error {
@@ -165,7 +170,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceMirror) {
 		mux.Handle(mirrorPath+"/", http.StripPrefix(mirrorPath, mirror.Handler(mirror.Config{
-			Accounts: a.accounts, People: a.people, Privacy: a.privacy, Callers: a.callers,
+			Accounts: a.accounts, People: a.people, Privacy: a.privacy, Callers: a.callers, Webhooks: a.webhooks,
 			GoogleWebClientID: s.cfg.People.GoogleWebClientID, GoogleIOSClientID: s.cfg.People.GoogleIOSClientID,
 			GoogleAndroidClientID: s.cfg.People.GoogleAndroidClientID,
 		})))

@@ -94,7 +94,7 @@ func (s *Server) mount(hasher *password.Hasher, single auth.ID) error {
 	mux.HandleFunc("GET /readyz", s.ready)
 	client := web.ClientIP{Trusted: s.cfg.TrustedProxies}
 	s.handler = web.Stack(web.Config{
-		Log: s.opt.Log, Now: s.opt.Now, Rand: s.opt.Rand, Client: client,
+		Log: s.opt.Log, Now: s.opt.Now, Rand: s.opt.Rand, Client: client, Done: s.metrics.requestDone,
 		CORS: web.CORS{
 			Origins: s.cfg.CORSOrigins, Headers: corsHeaders(),
 			Expose: []string{"X-Total-Count", "Link", "X-Supabase-Api-Version", "X-Request-Id", "Retry-After"},
@@ -124,6 +124,7 @@ func (s *Server) flowConfig(hasher *password.Hasher, policy password.Policy, lim
 		BothAddresses: p.BothAddresses, AllowPlainPKCE: p.PlainPKCE, ReauthPassword: p.ReauthPassword,
 		CurrentPassword: p.CurrentPassword, CodeLength: p.CodeLength, LinkLife: m.CodeLife, SMSLife: t.CodeLife,
 		MailEvery: m.Interval, SMSEvery: t.Interval, Codes: s.ring, Post: s.messages, Notices: m.Notices, Holds: s.store,
+		Roles: s.roles, DefaultRole: s.cfg.People.DefaultRole,
 		Now: s.opt.Now, Rand: s.opt.Rand,
 	}
 	if s.messages.hooks != nil {

@@ -33,7 +33,10 @@ type Store interface {
 	People
 	Tenants
 	Cleaner
+	Identifiers
+	Webhooks
 	Privacy
+	Moving
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error
@@ -44,7 +47,8 @@ type Store interface {
 // Users keeps accounts and their identities.
 type Users interface {
 	// UserByEmail finds the account with this lower-cased e-mail address and audience that
-	// is not managed by SSO, with identities and factors. One statement.
+	// is not managed by SSO, with identities and factors. An address that the account has proved
+	// beside its primary one finds it too, and is FoundBy. One statement.
 	UserByEmail(ctx context.Context, email, aud string) (auth.User, error)
 	// UserByPhone does the same for a phone number.
 	UserByPhone(ctx context.Context, phone, aud string) (auth.User, error)
@@ -229,8 +233,9 @@ type OneTimes interface {
 	// with its account:
 	// once. ErrNotFound otherwise. The caller looks at CodeIssuedAt.
 	TakeFlowState(ctx context.Context, codeHash string) (auth.FlowState, auth.User, error)
-	// DeleteExpiredOneTimes removes tokens that expired before the given moment, and flows
-	// made (or given their code) before it that no live token belongs to; at most limit of each.
+	// DeleteExpiredOneTimes removes tokens and identifiers without proof that expired before the
+	// given moment, and flows made (or given their code) before it that no live token belongs
+	// to; at most limit of each.
 	DeleteExpiredOneTimes(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
@@ -272,4 +277,26 @@ type Cleaner interface {
 	DeleteDeadMessages(ctx context.Context, before time.Time, limit int) (int64, error)
 	// DeleteOldDevices forgets at most limit devices that were last seen before the moment.
 	DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DeleteOldWebhooks forgets at most limit notices that are not remembered beyond the moment.
+	DeleteOldWebhooks(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// Moving takes accounts over from other systems, and gives them away.
+type Moving interface {
+	// StartImport begins an import, or goes on with one: with resume, and the source and the
+	// digest of the last time, the answer is how far that came; else everything counts from 0.
+	StartImport(ctx context.Context, p auth.MoveProgress, resume bool) (auth.MoveProgress, error)
+	// MoveAccounts stores a batch with the progress that it makes, and says of each account
+	// what became of it, in their order. What is in the way of an account is left as it is, and
+	// the account is left out. Batches of all sources wait for each other: the same file read
+	// twice at once gives each account once. auth.ErrUnstorable when the database refuses one
+	// of the accounts; nothing is stored then.
+	MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.MoveOutcome, error)
+	// MoveTenant gives the tenant that stands for one of another system, and whether it was
+	// made now. ErrSlugTaken when a tenant that does not stand for it has the slug;
+	// ErrNotFound when the one that stood for it has been deleted.
+	MoveTenant(ctx context.Context, m auth.TenantMove) (t auth.Tenant, made bool, err error)
+	// CopyAccounts gives at most 1,000 accounts in the order of their ids, after the given one,
+	// with identities, profiles and memberships, and without factors.
+	CopyAccounts(ctx context.Context, after auth.ID, limit int) ([]auth.AccountCopy, error)
 }

@@ -11,7 +11,7 @@ func ListStatements() map[string]string {
 		"relations of a tenant": relationsOf("tenant_id"), "add relation": addRelation, "end relation": endRelation,
 		"user by e-mail": userByEmail, "user by phone": userByPhone, "user by id": userByID, "lock": lockUser, "update": updateUser,
 		"find by link": findByLink, "find by code": findByCode, "end one session": endOne, "end sessions": endMany,
-		"change membership": changeMembership, "end membership": endMembership, "deletion": lockOwner,
+		"change membership": changeMembership, "end membership": endMembership, "deletion": lockOwner, "identifiers": identifiersOf,
 		"erasable": erasable, "erase user": eraseUser, "bury": bury, "bury the living": buryLiving, "audit page": auditPage,
 		"rewrite audit": rewriteAudit, "end memberships": endMemberships, "end relations": endRelations, "holdable": holdable,
 		"holds": holdsOf, "claim erasures": claimErasures, "tombstoned": tombstoned,

@@ -238,7 +238,7 @@ func (s *Store) DeleteExpiredOneTimes(ctx context.Context, before time.Time, lim
 		return 0, nil
 	}
 	var deleted int64
-	for _, sql := range []string{deleteExpiredTokens, deleteOldFlows} {
+	for _, sql := range []string{deleteExpiredTokens, deleteOldFlows, deleteOldIdentifiers} {
 		tag, err := s.pool.Exec(ctx, sql, timestamp(before), int64(limit))
 		if err != nil {
 			return deleted, storeError("delete expired one-time tokens", err)

@@ -38,7 +38,9 @@ const (
 	// Two accounts may wait for one address, and their codes may be the same by chance: the
 	// newest counts.
 	andOwner = `)
-` + selectUser + `, t.id, t.purpose, t.relates_to, t.expires_at, t.paired,
+` + selectUser + `, t.id, t.purpose, t.relates_to, t.expires_at,
+	EXISTS (SELECT FROM auth.user_identifiers i WHERE i.user_id = t.user_id AND i.value = t.relates_to AND i.verified_at IS NOT NULL),
+	t.paired,
 	EXISTS (SELECT FROM auth.one_time_tokens o WHERE o.user_id = t.user_id AND o.id <> t.id AND o.paired AND o.expires_at > $3
 		AND o.token_type IN ('email_change_token_current', 'email_change_token_new')),
 	coalesce(u.email_change_confirm_status, 0) = 1,
@@ -134,7 +136,7 @@ func findOneTime(ctx context.Context, conn *pgxpool.Conn, r *auth.Redeem) (f aut
 			return rows.Err()
 		}
 		t := &f.Token
-		err := scanUser(rows, &f.User, (*[16]byte)(&t.ID), &purpose, &t.Address, (*moment)(&t.ExpiresAt), &f.Paired,
+		err := scanUser(rows, &f.User, (*[16]byte)(&t.ID), &purpose, &t.Address, (*moment)(&t.ExpiresAt), &f.Further, &f.Paired,
 			&f.OtherAlive, &f.OtherProved, (*[16]byte)(&t.FlowState), (*[16]byte)(&f.Flow.ID), (*text)(&f.Flow.Challenge),
 			(*text)(&f.Flow.ChallengeMethod), (*text)(&f.Flow.Method), (*moment)(&f.Flow.CreatedAt))
 		if err != nil {
@@ -227,6 +229,7 @@ func redeemDone(ctx context.Context, conn *pgxpool.Conn, f *auth.FoundToken, p *
 	b.Queue(deleteTokens, key)
 	if p.DropFactors {
 		b.Queue(deleteFactors, key)
+		b.Queue(deleteIdentifiers, key)
 		b.Queue(deleteProfile, key) // who had not proved anything said all that
 	}
 	if p.Session != nil {

@@ -14,12 +14,19 @@ import (
 const selectUser = "SELECT " + userColumns + "," + userChildren
 
 const (
-	// The conditions repeat those of users_email_partial_key, which serves the look-up.
+	// The conditions repeat those of users_email_partial_key, which serves the look-up. What is
+	// nobody's primary address may be one that somebody has proved besides.
 	userByEmail = selectUser + `
-	FROM auth.users u WHERE u.email = $1 AND u.is_sso_user = false AND u.aud = $2 AND u.deleted_at IS NULL`
+	FROM auth.users u WHERE u.id = coalesce(
+		(SELECT o.id FROM auth.users o WHERE o.email = $1 AND o.is_sso_user = false),
+		(SELECT i.user_id FROM auth.user_identifiers i WHERE i.kind = 'email' AND i.value = $1 AND i.verified_at IS NOT NULL))
+	AND u.is_sso_user = false AND u.aud = $2 AND u.deleted_at IS NULL`
 
 	userByPhone = selectUser + `
-	FROM auth.users u WHERE u.phone = $1 AND u.is_sso_user = false AND u.aud = $2 AND u.deleted_at IS NULL`
+	FROM auth.users u WHERE u.id = coalesce(
+		(SELECT o.id FROM auth.users o WHERE o.phone = $1),
+		(SELECT i.user_id FROM auth.user_identifiers i WHERE i.kind = 'phone' AND i.value = $1 AND i.verified_at IS NOT NULL))
+	AND u.is_sso_user = false AND u.aud = $2 AND u.deleted_at IS NULL`
 
 	userByID = selectUser + `
 	FROM auth.users u WHERE u.id = $1 AND u.deleted_at IS NULL`
@@ -37,12 +44,20 @@ const (
 
 // UserByEmail implements store.Users.
 func (s *Store) UserByEmail(ctx context.Context, email, aud string) (auth.User, error) {
-	return s.oneUser(ctx, "user by e-mail", userByEmail, email, aud)
+	u, err := s.oneUser(ctx, "user by e-mail", userByEmail, email, aud)
+	if err == nil && u.Email != email {
+		u.FoundBy = email
+	}
+	return u, err
 }
 
 // UserByPhone implements store.Users.
 func (s *Store) UserByPhone(ctx context.Context, phone, aud string) (auth.User, error) {
-	return s.oneUser(ctx, "user by phone", userByPhone, phone, aud)
+	u, err := s.oneUser(ctx, "user by phone", userByPhone, phone, aud)
+	if err == nil && u.Phone != phone {
+		u.FoundBy = phone
+	}
+	return u, err
 }
 
 // UserByID implements store.Users.

@@ -265,5 +265,9 @@ func (s *Store) DeleteExpiredOneTimes(ctx context.Context, before time.Time, lim
 		return 0, err
 	}
 	flows, err := s.deleteOld(ctx, op, sqlDeleteOldFlows, before, limit)
-	return tokens + flows, err
+	if err != nil {
+		return tokens, err
+	}
+	waiting, err := s.deleteOld(ctx, op, sqlDeleteOldIdentifiers, before, limit)
+	return tokens + flows + waiting, err
 }

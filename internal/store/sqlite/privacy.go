@@ -50,7 +50,7 @@ const (
 
 // opensSomething are the tables that are emptied at once, each by the id of the account.
 func opensSomething() []string {
-	return []string{"sessions", "one_time_tokens", "flow_state", "mfa_factors", "identities"}
+	return []string{"sessions", "one_time_tokens", "flow_state", "mfa_factors", "identities", "user_identifiers"}
 }
 
 // bury remembers the subjects of an account that is about to go.

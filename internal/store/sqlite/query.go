@@ -249,7 +249,7 @@ func wrap(op string, err error) error {
 		return nil
 	}
 	var e *sqlite.Error
-	if errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) {
+	if errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_TRIGGER || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) {
 		if taken := takenBy(e.Error()); taken != nil {
 			return taken
 		}
@@ -273,7 +273,8 @@ func takenBy(text string) error {
 	switch columns {
 	case "tenants.slug":
 		return auth.ErrSlugTaken
-	case "memberships.tenant_id, memberships.user_id", "relations.object_id", "index 'relations_one_open_key'":
+	case "memberships.tenant_id, memberships.user_id", "relations.object_id", "index 'relations_one_open_key'",
+		"user_identifiers.user_id, user_identifiers.kind, user_identifiers.value":
 		return auth.ErrConflict
 	case "users.email":
 		return auth.ErrEmailTaken
@@ -281,7 +282,8 @@ func takenBy(text string) error {
 		return auth.ErrPhoneTaken
 	case "users.id", "identities.id", "identities.provider_id, identities.provider",
 		"sessions.id", "signing_keys.kid", "api_keys.id", "api_keys.hash",
-		"one_time_tokens.id", "flow_state.id", "outbox.id", "tenants.id", "relations.id", "erasures.id", "legal_holds.id":
+		"one_time_tokens.id", "flow_state.id", "outbox.id", "tenants.id", "relations.id", "user_identifiers.id",
+		"erasures.id", "legal_holds.id":
 		return auth.ErrIDTaken
 	}
 	return nil

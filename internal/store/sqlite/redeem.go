@@ -7,7 +7,9 @@ import (
 )
 
 const (
-	findToken = `SELECT ` + userColumns + `, t.id, t.purpose, t.relates_to, t.expires_at, t.paired,
+	findToken = `SELECT ` + userColumns + `, t.id, t.purpose, t.relates_to, t.expires_at,
+			EXISTS (SELECT 1 FROM user_identifiers i WHERE i.user_id = t.user_id AND i.value = t.relates_to AND i.verified_at IS NOT NULL),
+			t.paired,
 			EXISTS (SELECT 1 FROM one_time_tokens o WHERE o.user_id = t.user_id AND o.id <> t.id AND o.paired = 1
 				AND o.expires_at > ?2 AND o.` + emailSlots + `),
 			coalesce(u.email_change_confirm_status, 0) = 1, t.flow_state_id,
@@ -97,7 +99,7 @@ func findOneTime(ctx context.Context, run runner, r *auth.Redeem, f *auth.FoundT
 		query, args = sqlFindByCode, []any{r.Address, at(r.At), purposes, hashes}
 	}
 	t, purpose := &f.Token, ""
-	dest := append(userDest(&f.User), (*uuid)(&t.ID), &purpose, &t.Address, (*micros)(&t.ExpiresAt), &f.Paired, &f.OtherAlive,
+	dest := append(userDest(&f.User), (*uuid)(&t.ID), &purpose, &t.Address, (*micros)(&t.ExpiresAt), &f.Further, &f.Paired, &f.OtherAlive,
 		&f.OtherProved, (*uuid)(&t.FlowState), (*uuid)(&f.Flow.ID), (*nullText)(&f.Flow.Challenge),
 		(*nullText)(&f.Flow.ChallengeMethod), (*nullText)(&f.Flow.Method), (*micros)(&f.Flow.CreatedAt))
 	err = one(ctx, run, query, args, dest...)
@@ -149,8 +151,10 @@ func redeemDone(ctx context.Context, run runner, f *auth.FoundToken, p *auth.Red
 			return err
 		}
 		// Who had not proved anything said all that.
-		if _, err := exec(ctx, run, sqlDeleteProfile, id.String()); err != nil {
-			return err
+		for _, text := range []string{sqlDeleteProfile, sqlDeleteIdentifiers} {
+			if _, err := exec(ctx, run, text, id.String()); err != nil {
+				return err
+			}
 		}
 	}
 	var since any

@@ -30,10 +30,15 @@ const userColumns = `u.id, u.aud, u.role, u.email, u.phone, u.encrypted_password
 
 const (
 	// "is_sso_user = 0" has to be written exactly so: it makes the partial index usable.
-	sqlUserByEmail = `SELECT ` + userColumns + ` FROM users u
-		WHERE u.email = ?1 AND u.is_sso_user = 0 AND u.aud = ?2 AND u.deleted_at IS NULL`
-	sqlUserByPhone = `SELECT ` + userColumns + ` FROM users u
-		WHERE u.phone = ?1 AND u.is_sso_user = 0 AND u.aud = ?2 AND u.deleted_at IS NULL`
+	// What is nobody's primary address may be one that somebody has proved besides.
+	sqlUserByEmail = `SELECT ` + userColumns + ` FROM users u WHERE u.id = coalesce(
+			(SELECT o.id FROM users o WHERE o.email = ?1 AND o.is_sso_user = 0),
+			(SELECT i.user_id FROM user_identifiers i WHERE i.kind = 'email' AND i.value = ?1 AND i.verified_at IS NOT NULL))
+		AND u.is_sso_user = 0 AND u.aud = ?2 AND u.deleted_at IS NULL`
+	sqlUserByPhone = `SELECT ` + userColumns + ` FROM users u WHERE u.id = coalesce(
+			(SELECT o.id FROM users o WHERE o.phone = ?1),
+			(SELECT i.user_id FROM user_identifiers i WHERE i.kind = 'phone' AND i.value = ?1 AND i.verified_at IS NOT NULL))
+		AND u.is_sso_user = 0 AND u.aud = ?2 AND u.deleted_at IS NULL`
 	sqlUserByID = `SELECT ` + userColumns + ` FROM users u
 		WHERE u.id = ?1 AND u.deleted_at IS NULL`
 	sqlUserWithSession = `SELECT ` + userColumns + `, s.id IS NOT NULL, u.is_active = 0, s.tenant_id, ` + tenantRole + `
@@ -129,12 +134,20 @@ func scanRows(src, rows any) error {
 
 // UserByEmail implements store.Users.
 func (s *Store) UserByEmail(ctx context.Context, email, aud string) (auth.User, error) {
-	return s.findUser(ctx, "user by e-mail", sqlUserByEmail, email, aud)
+	u, err := s.findUser(ctx, "user by e-mail", sqlUserByEmail, email, aud)
+	if err == nil && u.Email != email {
+		u.FoundBy = email
+	}
+	return u, err
 }
 
 // UserByPhone implements store.Users.
 func (s *Store) UserByPhone(ctx context.Context, phone, aud string) (auth.User, error) {
-	return s.findUser(ctx, "user by phone", sqlUserByPhone, phone, aud)
+	u, err := s.findUser(ctx, "user by phone", sqlUserByPhone, phone, aud)
+	if err == nil && u.Phone != phone {
+		u.FoundBy = phone
+	}
+	return u, err
 }
 
 // UserByID implements store.Users.

@@ -24,6 +24,7 @@ func personalData(_ *testing.T, e *env) {
 	e.tenant(1, membership(1, 1, "nurse"))
 	e.relate(relation(1, auth.RelationCare, 1, 2, 1))
 	e.patch(1, auth.ProfilePatch{At: t0, FullName: ptr("Ada"), Audit: []auth.AuditEntry{audit(720030, "profile_modified", "user")}})
+	e.further(20, 1, "second@example.org")
 	foreign := audit(720031, "user_modified", "user")
 	foreign.ActorID, foreign.ActorUsername = userID(2), "clerk@example.com"
 	foreign.Traits = map[string]any{"user_id": userID(1).String(), "reason": "private", "api_key": "sb_secret_x"}
@@ -42,6 +43,7 @@ func personalData(_ *testing.T, e *env) {
 	}
 	e.same("rows", map[string]int{
 		"users": 1, "identities": 2, "sessions": 1, "mfa_factors": wantFactors, "known_devices": 0, "profiles": 1, "memberships": 1, "relations": 1,
+		"user_identifiers": 1,
 	}, rows)
 	e.same("the account", map[string]any{"email": emailOf(1), "phone": a.User.Phone, "created_at": "2026-03-04T05:06:07.123465Z", "is_active": true},
 		pick(data[0].Rows[0], "email", "phone", "created_at", "is_active"))
@@ -84,7 +86,10 @@ func personalTables(t *testing.T, e *env) {
 		// mfa_amr_claims go with their session; the others are about the deletion itself.
 		"mfa_amr_claims": true, "erasures": true, "tombstones": true, "legal_holds": true,
 		// Without people.
-		"signing_keys": true, "api_keys": true, "tenants": true,
+		"signing_keys": true, "api_keys": true, "tenants": true, "webhook_receipts": true,
+		// Keeps the ids of another system and ours, so that nobody who was deleted comes back
+		// with the next import; how far imports have come.
+		"moved": true, "imports": true,
 		// Sealed, and gone after delivery, or 30 days after the last attempt.
 		"outbox": true,
 	}

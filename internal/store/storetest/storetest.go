@@ -87,16 +87,28 @@ func Run(t *testing.T, f Factory) {
 		"keys":      keyCases(),
 		"apikeys":   apiKeyCases(),
 		"audit":     auditCases(),
+		"moving":    movingCases(),
 		"store":     storeCases(),
-		"erasure":   erasureCases(),
-		"holds":     holdCases(),
+
+		"identifiers": identifierCases(),
+		"notices":     noticeCases(),
+		"erasure":     erasureCases(),
+		"holds":       holdCases(),
 	})
 }
 
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of deletions": racePrivacyCases()})
+	runGroups(t, f, map[string][]testCase{
+		"race":                        raceCases(),
+		"race of tokens and messages": raceOneTimeCases(),
+		"race of tenants":             raceTenantCases(),
+		"race of identifiers":         raceIdentifierCases(),
+		"race of consents":            raceConsentCases(),
+		"race of deletions":           racePrivacyCases(),
+		"race of imports":             raceMovingCases(),
+	})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {

@@ -25,14 +25,18 @@ import (
 
 // ask sends one request; header lines are "Name: value".
 func ask(b *scripttest.Bench, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	b.Server.Handler().ServeHTTP(w, request(method, path, body, header...))
+	return w
+}
+
+func request(method, path, body string, header ...string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)
 	}
-	w := httptest.NewRecorder()
-	b.Server.Handler().ServeHTTP(w, r)
-	return w
+	return r
 }
 
 func codeOf(t *testing.T, w *httptest.ResponseRecorder) string {
@@ -137,7 +141,7 @@ func TestStrangersAreRefusedEverywhere(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			routes := append(table(t), [3]string{"GET", "/nothing", ""}, [3]string{"POST", "/users/{id}", ""}, [3]string{"HEAD", "/users", ""})
+			routes := append(table(t), [3]string{"GET", "/nothing", ""}, [3]string{"POST", "/users/{id}", ""}, [3]string{"HEAD", "/users", ""}, [3]string{"GET", "/openapi.json", ""})
 			for _, r := range routes {
 				path := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(r[1], u.ID.String())
 				w := ask(b, r[0], "/admin/v1"+path, `{}`, append(slices.Clone(tc.header), "X-Reason: because")...)

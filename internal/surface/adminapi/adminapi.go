@@ -54,6 +54,8 @@
 //	DELETE /api-keys/{id}                   *  revoke one
 //	GET    /messages/dead                      messages that were given up
 //	POST   /messages/{id}/retry                try one again
+//
+// and GET /openapi.json, the OpenAPI 3.1 document, which is made of the same table.
 package adminapi
 
 import (
@@ -62,10 +64,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
+	"github.com/cardea-auth/cardea/internal/openapi"
 	"github.com/cardea-auth/cardea/internal/redirect"
 	"github.com/cardea-auth/cardea/internal/role"
 	"github.com/cardea-auth/cardea/internal/web"
@@ -87,14 +91,9 @@ type Config struct {
 	ReloadRoles func(ctx context.Context) error
 }
 
-type surface struct{ c Config }
-
-// route is one line of the route table.
-type route struct {
-	method, path string
-	reason       bool // the change is refused without a reason
-	status       int  // when all goes well
-	serve        func(*surface, *call) (any, error)
+type surface struct {
+	c        Config
+	document func() ([]byte, error)
 }
 
 // call is a request by an operator.
@@ -103,14 +102,10 @@ type call struct {
 	actor flow.Actor
 }
 
-func routes() []route {
-	return slices.Concat(userRoutes(), privacyRoutes(), tenantRoutes(), roleRoutes(), operationRoutes())
-}
-
 // Handler serves the surface; the prefix has been stripped.
 func Handler(c Config) http.Handler {
-	s := &surface{c}
-	byPath := map[string]map[string]http.Handler{}
+	s := &surface{c: c, document: sync.OnceValues(Document)}
+	byPath := map[string]map[string]http.Handler{"/openapi.json": {http.MethodGet: web.Handle(s.serveDocument, writeError)}}
 	for _, r := range routes() {
 		if byPath[r.path] == nil {
 			byPath[r.path] = map[string]http.Handler{}
@@ -123,6 +118,21 @@ func Handler(c Config) http.Handler {
 	}
 	mux.Handle("/", s.refuse(errNoRoute))
 	return mux
+}
+
+// serveDocument is GET /openapi.json. It is for operators as everything here is, so that this
+// surface tells strangers one thing only; whoever writes a client has it in docs/reference.
+func (s *surface) serveDocument(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.operator(r); err != nil {
+		return err
+	}
+	b, err := s.document()
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b)
+	return nil
 }
 
 // refuse answers operators with an error; others are told that they are none, so that a
@@ -146,15 +156,15 @@ func (s *surface) handler(rt *route) web.HandlerFunc {
 		if rt.reason && actor.Reason == "" {
 			return auth.E(auth.CodeValidation, "This needs a reason: put it into the header X-Reason")
 		}
-		body, err := rt.serve(s, &call{r, actor})
+		status, body, err := rt.run.Serve(s, &call{r, actor}, r, openapi.Reading{Strict: true, BodyOptional: rt.bodyOptional})
 		if err != nil {
-			return err
+			return err //nolint:wrapcheck // an *auth.Error of the handler's
 		}
-		if body == nil {
-			w.WriteHeader(http.StatusNoContent)
+		if _, empty := body.(none); empty {
+			w.WriteHeader(status)
 			return nil
 		}
-		return web.WriteJSON(w, rt.status, body)
+		return web.WriteJSON(w, status, body)
 	}
 }
 

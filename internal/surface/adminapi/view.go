@@ -10,58 +10,58 @@ import (
 
 // userView is a person, without anything secret.
 type userView struct {
-	ID               auth.ID         `json:"id"`
-	Email            string          `json:"email"`
-	EmailConfirmedAt time.Time       `json:"email_confirmed_at,omitzero"`
-	Phone            string          `json:"phone"`
-	PhoneConfirmedAt time.Time       `json:"phone_confirmed_at,omitzero"`
-	Aud              string          `json:"aud"`
-	DatabaseRole     string          `json:"database_role"`
-	Roles            []string        `json:"roles"`
-	PendingRoles     []string        `json:"pending_roles"`
-	Active           bool            `json:"is_active"`
-	BannedUntil      time.Time       `json:"banned_until,omitzero"`
-	IsAnonymous      bool            `json:"is_anonymous"`
-	IsSSO            bool            `json:"is_sso"`
-	LastSignInAt     time.Time       `json:"last_sign_in_at,omitzero"`
-	CreatedAt        time.Time       `json:"created_at"`
-	UpdatedAt        time.Time       `json:"updated_at"`
-	AppMetadata      json.RawMessage `json:"app_metadata"`
-	UserMetadata     json.RawMessage `json:"user_metadata"`
-	Profile          profileView     `json:"profile"`
-	Identities       []identityView  `json:"identities,omitempty"`
-	Factors          []factorView    `json:"factors,omitempty"`
+	ID               auth.ID         `json:"id" doc:"Never changes."`
+	Email            string          `json:"email" doc:"Lower-case; empty without one."`
+	EmailConfirmedAt time.Time       `json:"email_confirmed_at,omitzero" doc:"When the address was proved."`
+	Phone            string          `json:"phone" doc:"E.164 without the plus sign; empty without one."`
+	PhoneConfirmedAt time.Time       `json:"phone_confirmed_at,omitzero" doc:"When the number was proved."`
+	Aud              string          `json:"aud" doc:"Audience of the tokens."`
+	DatabaseRole     string          `json:"database_role" doc:"The claim role of the tokens."`
+	Roles            []string        `json:"roles" doc:"Roles in the application."`
+	PendingRoles     []string        `json:"pending_roles" doc:"Roles that were asked for and wait for approval."`
+	Active           bool            `json:"is_active" doc:"False: refused everywhere but at the own account."`
+	BannedUntil      time.Time       `json:"banned_until,omitzero" doc:"Refused everywhere until then."`
+	IsAnonymous      bool            `json:"is_anonymous" doc:"Without an address and a password."`
+	IsSSO            bool            `json:"is_sso" doc:"Managed by single sign-on."`
+	LastSignInAt     time.Time       `json:"last_sign_in_at,omitzero" doc:"The last sign-in."`
+	CreatedAt        time.Time       `json:"created_at" doc:"When it was made."`
+	UpdatedAt        time.Time       `json:"updated_at" doc:"When it changed last."`
+	AppMetadata      json.RawMessage `json:"app_metadata" doc:"What only servers may change."`
+	UserMetadata     json.RawMessage `json:"user_metadata" doc:"What the person may change."`
+	Profile          profileView     `json:"profile" doc:"What the application keeps of the person."`
+	Identities       []identityView  `json:"identities,omitempty" doc:"The ways in; only where one account was asked for."`
+	Factors          []factorView    `json:"factors,omitempty" doc:"Second factors; only where one account was asked for."`
 }
 
 type profileView struct {
-	FullName         string                     `json:"full_name"`
-	BirthDate        string                     `json:"birth_date"`
-	ImageURL         string                     `json:"image_url"`
-	Language         string                     `json:"language"`
-	Preferences      json.RawMessage            `json:"preferences"`
-	Notifications    json.RawMessage            `json:"notifications"`
-	Privacy          json.RawMessage            `json:"privacy"`
-	Flags            json.RawMessage            `json:"flags"`
-	Extensions       map[string]json.RawMessage `json:"extensions"`
-	LastAuthMethod   string                     `json:"last_auth_method"`
-	LastAuthMethodAt time.Time                  `json:"last_auth_method_at,omitzero"`
+	FullName         string                     `json:"full_name" doc:"As the person wishes to be called."`
+	BirthDate        string                     `json:"birth_date" doc:"YYYY-MM-DD; empty when it is not known."`
+	ImageURL         string                     `json:"image_url" doc:"A picture."`
+	Language         string                     `json:"language" doc:"BCP 47."`
+	Preferences      json.RawMessage            `json:"preferences" doc:"What the application keeps as preferences."`
+	Notifications    json.RawMessage            `json:"notifications" doc:"What the person wants to hear of."`
+	Privacy          json.RawMessage            `json:"privacy" doc:"What others may see."`
+	Flags            json.RawMessage            `json:"flags" doc:"True or false, by names of the application."`
+	Extensions       map[string]json.RawMessage `json:"extensions" doc:"Objects by kind: physician, staff, agent."`
+	LastAuthMethod   string                     `json:"last_auth_method" doc:"How the person signed in last."`
+	LastAuthMethodAt time.Time                  `json:"last_auth_method_at,omitzero" doc:"When that was."`
 }
 
 type identityView struct {
-	ID           auth.ID   `json:"id"`
-	Provider     string    `json:"provider"`
-	ProviderID   string    `json:"provider_id"`
-	Email        string    `json:"email,omitempty"`
-	LastSignInAt time.Time `json:"last_sign_in_at,omitzero"`
-	CreatedAt    time.Time `json:"created_at"`
+	ID           auth.ID   `json:"id" doc:"Of the identity."`
+	Provider     string    `json:"provider" doc:"Such as email, phone or google."`
+	ProviderID   string    `json:"provider_id" doc:"Who it is at the provider."`
+	Email        string    `json:"email,omitempty" doc:"The address that the provider gave."`
+	LastSignInAt time.Time `json:"last_sign_in_at,omitzero" doc:"The last sign-in this way."`
+	CreatedAt    time.Time `json:"created_at" doc:"When it was linked."`
 }
 
 type factorView struct {
-	ID        auth.ID   `json:"id"`
-	Type      string    `json:"type"`
-	Name      string    `json:"name,omitempty"`
-	Status    string    `json:"status"`
-	CreatedAt time.Time `json:"created_at"`
+	ID        auth.ID   `json:"id" doc:"Of the factor."`
+	Type      string    `json:"type" doc:"Such as totp."`
+	Name      string    `json:"name,omitempty" doc:"Given by the owner."`
+	Status    string    `json:"status" doc:"verified or unverified."`
+	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
 }
 
 func viewUser(p *auth.Person) userView {
@@ -110,15 +110,15 @@ func object(raw json.RawMessage) json.RawMessage {
 }
 
 type sessionView struct {
-	ID          auth.ID   `json:"id"`
-	Name        string    `json:"name"`
-	AAL         string    `json:"aal"`
-	UserAgent   string    `json:"user_agent"`
-	IP          string    `json:"ip"`
-	TenantID    auth.ID   `json:"tenant_id,omitzero"`
-	TenantRole  string    `json:"tenant_role,omitempty"`
-	CreatedAt   time.Time `json:"created_at"`
-	RefreshedAt time.Time `json:"refreshed_at,omitzero"`
+	ID          auth.ID   `json:"id" doc:"Of the session."`
+	Name        string    `json:"name" doc:"Given by the owner."`
+	AAL         string    `json:"aal" doc:"aal1 with one factor, aal2 with two."`
+	UserAgent   string    `json:"user_agent" doc:"What the device called itself."`
+	IP          string    `json:"ip" doc:"Address of the last use."`
+	TenantID    auth.ID   `json:"tenant_id,omitzero" doc:"The active tenant."`
+	TenantRole  string    `json:"tenant_role,omitempty" doc:"The role there."`
+	CreatedAt   time.Time `json:"created_at" doc:"The sign-in."`
+	RefreshedAt time.Time `json:"refreshed_at,omitzero" doc:"The last refresh."`
 }
 
 func viewSession(s *auth.Session) sessionView {
@@ -126,13 +126,13 @@ func viewSession(s *auth.Session) sessionView {
 }
 
 type tenantView struct {
-	ID        auth.ID         `json:"id"`
-	Slug      string          `json:"slug"`
-	Name      string          `json:"name"`
-	Active    bool            `json:"is_active"`
-	Settings  json.RawMessage `json:"settings"`
-	CreatedAt time.Time       `json:"created_at"`
-	UpdatedAt time.Time       `json:"updated_at"`
+	ID        auth.ID         `json:"id" doc:"Never changes."`
+	Slug      string          `json:"slug" doc:"Short name for addresses, unique."`
+	Name      string          `json:"name" doc:"Name for people."`
+	Active    bool            `json:"is_active" doc:"False: nobody reaches the tenant's data."`
+	Settings  json.RawMessage `json:"settings" doc:"What the application keeps as settings."`
+	CreatedAt time.Time       `json:"created_at" doc:"When it was made."`
+	UpdatedAt time.Time       `json:"updated_at" doc:"When it changed last."`
 }
 
 func viewTenant(t *auth.Tenant) tenantView {
@@ -140,18 +140,18 @@ func viewTenant(t *auth.Tenant) tenantView {
 }
 
 type memberView struct {
-	TenantID  auth.ID     `json:"tenant_id"`
-	UserID    auth.ID     `json:"user_id"`
-	Role      string      `json:"role"`
-	State     string      `json:"state"`
-	InvitedBy auth.ID     `json:"invited_by,omitzero"`
-	EndsAt    time.Time   `json:"ends_at,omitzero"`
-	CreatedAt time.Time   `json:"created_at"`
-	UpdatedAt time.Time   `json:"updated_at"`
-	Email     string      `json:"email,omitempty"`
-	Phone     string      `json:"phone,omitempty"`
-	FullName  string      `json:"full_name,omitempty"`
-	Tenant    *tenantView `json:"tenant,omitempty"`
+	TenantID  auth.ID     `json:"tenant_id" doc:"The tenant."`
+	UserID    auth.ID     `json:"user_id" doc:"The person."`
+	Role      string      `json:"role" doc:"Of the catalogue."`
+	State     string      `json:"state" doc:"active, invited, pending or suspended; only active opens anything."`
+	InvitedBy auth.ID     `json:"invited_by,omitzero" doc:"Who invited the person."`
+	EndsAt    time.Time   `json:"ends_at,omitzero" doc:"At this moment and after it the membership opens nothing."`
+	CreatedAt time.Time   `json:"created_at" doc:"When it began or was offered."`
+	UpdatedAt time.Time   `json:"updated_at" doc:"When it changed last."`
+	Email     string      `json:"email,omitempty" doc:"The person's address, in lists of members."`
+	Phone     string      `json:"phone,omitempty" doc:"The person's number, in lists of members."`
+	FullName  string      `json:"full_name,omitempty" doc:"The person's name, in lists of members."`
+	Tenant    *tenantView `json:"tenant,omitempty" doc:"The tenant, in lists of memberships."`
 }
 
 func viewMembership(m *auth.Membership) memberView {
@@ -162,15 +162,15 @@ func viewMembership(m *auth.Membership) memberView {
 }
 
 type relationView struct {
-	ID        auth.ID   `json:"id"`
-	Kind      string    `json:"kind"`
-	SubjectID auth.ID   `json:"subject_id"`
-	ObjectID  auth.ID   `json:"object_id,omitzero"`
-	TenantID  auth.ID   `json:"tenant_id,omitzero"`
-	StartsAt  time.Time `json:"starts_at"`
-	EndsAt    time.Time `json:"ends_at,omitzero"`
-	CreatedBy auth.ID   `json:"created_by,omitzero"`
-	CreatedAt time.Time `json:"created_at"`
+	ID        auth.ID   `json:"id" doc:"Of the relation."`
+	Kind      string    `json:"kind" doc:"care, patient or agent."`
+	SubjectID auth.ID   `json:"subject_id" doc:"Who cares, whose patient or whose customer somebody is."`
+	ObjectID  auth.ID   `json:"object_id,omitzero" doc:"For whom."`
+	TenantID  auth.ID   `json:"tenant_id,omitzero" doc:"Where."`
+	StartsAt  time.Time `json:"starts_at" doc:"When it begins to hold."`
+	EndsAt    time.Time `json:"ends_at,omitzero" doc:"When it stops holding."`
+	CreatedBy auth.ID   `json:"created_by,omitzero" doc:"Who began it."`
+	CreatedAt time.Time `json:"created_at" doc:"When it was written down."`
 }
 
 func viewRelation(r *auth.Relation) relationView {
@@ -178,19 +178,19 @@ func viewRelation(r *auth.Relation) relationView {
 }
 
 type roleView struct {
-	Name           string   `json:"name"`
-	Level          int      `json:"level"`
-	Scope          string   `json:"scope"`
-	SelfAssignable bool     `json:"self_assignable"`
-	Approval       bool     `json:"approval"`
-	Inherits       []string `json:"inherits"`
-	Permissions    []string `json:"permissions"`
+	Name           string   `json:"name" doc:"Of the role."`
+	Level          int      `json:"level" doc:"Who may give it: those above."`
+	Scope          string   `json:"scope" doc:"app, tenant or both."`
+	SelfAssignable bool     `json:"self_assignable" doc:"Somebody may ask for it at registration."`
+	Approval       bool     `json:"approval" doc:"It waits for approval then."`
+	Inherits       []string `json:"inherits" doc:"Roles whose permissions it has too."`
+	Permissions    []string `json:"permissions" doc:"Its own, with patterns."`
 }
 
 type catalogueView struct {
-	Name  string     `json:"name"`
-	Owner string     `json:"owner,omitempty"`
-	Roles []roleView `json:"roles"`
+	Name  string     `json:"name" doc:"Of the catalogue."`
+	Owner string     `json:"owner,omitempty" doc:"The role of whoever makes a tenant."`
+	Roles []roleView `json:"roles" doc:"All of them."`
 }
 
 func viewCatalogue(c *role.Catalogue) catalogueView {
@@ -205,14 +205,14 @@ func viewCatalogue(c *role.Catalogue) catalogueView {
 
 // keyView is a signing key without anything secret.
 type keyView struct {
-	KID         string    `json:"kid"`
-	Use         string    `json:"use"`
-	Algorithm   string    `json:"alg"`
-	Status      string    `json:"status"`
-	CreatedAt   time.Time `json:"created_at,omitzero"`
-	ActivatedAt time.Time `json:"activated_at,omitzero"`
-	RetiredAt   time.Time `json:"retired_at,omitzero"`
-	RevokedAt   time.Time `json:"revoked_at,omitzero"`
+	KID         string    `json:"kid" doc:"Id of the key, as in tokens."`
+	Use         string    `json:"use" doc:"access, api_key or refresh."`
+	Algorithm   string    `json:"alg" doc:"Such as ES256."`
+	Status      string    `json:"status" doc:"standby, current, previous or revoked."`
+	CreatedAt   time.Time `json:"created_at,omitzero" doc:"When it was made."`
+	ActivatedAt time.Time `json:"activated_at,omitzero" doc:"When it began to sign."`
+	RetiredAt   time.Time `json:"retired_at,omitzero" doc:"When it stopped signing."`
+	RevokedAt   time.Time `json:"revoked_at,omitzero" doc:"When it was revoked."`
 }
 
 func viewKey(k *auth.SigningKey) keyView {
@@ -220,13 +220,13 @@ func viewKey(k *auth.SigningKey) keyView {
 }
 
 type apiKeyView struct {
-	ID        auth.ID   `json:"id"`
-	Name      string    `json:"name"`
-	Kind      string    `json:"kind"`
-	Prefix    string    `json:"prefix"`
-	Key       string    `json:"key,omitempty"` // only when it has just been made
-	CreatedAt time.Time `json:"created_at"`
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	ID        auth.ID   `json:"id" doc:"Of the key."`
+	Name      string    `json:"name" doc:"For people."`
+	Kind      string    `json:"kind" doc:"publishable or secret."`
+	Prefix    string    `json:"prefix" doc:"How the key begins."`
+	Key       string    `json:"key,omitempty" doc:"The key itself, only when it has just been made."` // only when it has just been made
+	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
+	RevokedAt time.Time `json:"revoked_at,omitzero" doc:"When it was revoked."`
 }
 
 func viewAPIKey(k *auth.APIKey, plain string) apiKeyView {
@@ -235,13 +235,13 @@ func viewAPIKey(k *auth.APIKey, plain string) apiKeyView {
 
 // messageView is a message that was given up. What it says is sealed and not shown.
 type messageView struct {
-	ID        auth.ID   `json:"id"`
-	Channel   string    `json:"channel"`
-	Kind      string    `json:"kind"`
-	Attempts  int       `json:"attempts"`
-	LastError string    `json:"last_error"`
-	CreatedAt time.Time `json:"created_at"`
-	DeadAt    time.Time `json:"dead_at"`
+	ID        auth.ID   `json:"id" doc:"Of the message."`
+	Channel   string    `json:"channel" doc:"email or sms."`
+	Kind      string    `json:"kind" doc:"Such as recovery."`
+	Attempts  int       `json:"attempts" doc:"How often it was tried."`
+	LastError string    `json:"last_error" doc:"Why it failed the last time."`
+	CreatedAt time.Time `json:"created_at" doc:"When it was asked for."`
+	DeadAt    time.Time `json:"dead_at" doc:"When it was given up."`
 }
 
 // views maps a list; the answer is never null.

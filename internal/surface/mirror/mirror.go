@@ -6,11 +6,14 @@
 //	POST /auth/last-method                remember how the caller signed in
 //	POST /auth/delete-account             delete the caller for good
 //	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
+//	POST /webhooks/auth/password-changed  a signed notice: every session of somebody ends
 //	GET  /users/me                        the caller
 //	PUT  /users/me                        change the caller
 //	DELETE /users/me                      delete the caller for good
 //	PUT  /users/me/phone                  another number
 //	GET  /users/me/identities             the caller's ways in
+//	GET  /users/me/auth-state             what is left to do before ?app= lets the caller in
+//	POST /users/me/onboarding             the onboarding of ?app= is completed
 //	GET  /users/me/preferences            and PUT; the object itself
 //	GET  /users/me/notification-settings  and PUT
 //	GET  /users/me/privacy-settings       and PUT
@@ -44,6 +47,7 @@ type Config struct {
 	People   *flow.People
 	Privacy  *flow.Privacy
 	Callers  *web.Callers
+	Webhooks *flow.Webhooks
 	// Client ids that GET /auth/config tells; "" is told as null.
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
 }
@@ -75,12 +79,15 @@ func routes() []route {
 		{"POST", "/auth/identifier-status", true, (*surface).identifierStatus},
 		{"POST", "/auth/last-method", false, (*surface).lastMethod},
 		{"POST", "/auth/link-identity", false, (*surface).linkIdentity},
+		{"POST", "/webhooks/auth/password-changed", true, (*surface).passwordChanged},
 		{"GET", "/users/me", false, (*surface).me},
 		{"PUT", "/users/me", false, (*surface).changeMe},
 		{"DELETE", "/users/me", false, (*surface).deleteMe},
 		{"POST", "/auth/delete-account", false, (*surface).deleteAccount},
 		{"PUT", "/users/me/phone", false, (*surface).changePhone},
 		{"GET", "/users/me/identities", false, (*surface).identities},
+		{"GET", "/users/me/auth-state", false, (*surface).authState},
+		{"POST", "/users/me/onboarding", false, (*surface).onboard},
 		{"GET", "/users", false, (*surface).list},
 		{"GET", "/users/{id}", false, (*surface).get},
 		{"PUT", "/users/{id}", false, (*surface).change},

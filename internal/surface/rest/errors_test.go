@@ -63,7 +63,7 @@ func TestOperationsNameKnownCodes(t *testing.T) {
 				t.Errorf("%s %s: unknown code %q", o.method, o.path, c)
 			}
 		}
-		if len(o.run.replies) == 0 || o.run.serve == nil {
+		if len(o.run.Replies) == 0 || o.run.Serve == nil {
 			t.Errorf("%s %s has no handler", o.method, o.path)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/openapi"
 	"github.com/cardea-auth/cardea/internal/web"
 )
 
@@ -69,19 +70,19 @@ func page() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rest: page: %w", err)
 	}
-	d := describe(routes())
+	d := api(routes()).Describe()
 	v := pageView{About: prose(d.Info["description"])}
 	for _, tag := range d.Tags {
 		g := pageGroup{Name: tag.Name, Anchor: strings.ReplaceAll(strings.ToLower(tag.Name), " ", "-"), About: tag.Description}
 		for _, o := range routes() {
 			if o.tag == tag.Name {
-				g.Operations = append(g.Operations, d.showOperation(&o))
+				g.Operations = append(g.Operations, showOperation(d, &o))
 			}
 		}
 		v.Groups = append(v.Groups, g)
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.schemas)) {
-		v.Types = append(v.Types, pageType{name, showFields(d.schemas[name])})
+	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
+		v.Types = append(v.Types, pageType{name, showFields(d.Components.Schemas[name])})
 	}
 	var out bytes.Buffer
 	if err := t.Execute(&out, v); err != nil {
@@ -90,7 +91,7 @@ func page() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func (d *document) showOperation(o *operation) pageOperation {
+func showOperation(d *openapi.Document, o *operation) pageOperation {
 	from := d.Paths[o.path][strings.ToLower(o.method)]
 	v := pageOperation{
 		ID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Text: prose(o.text), Public: o.public,
@@ -102,23 +103,22 @@ func (d *document) showOperation(o *operation) pageOperation {
 	}
 	if from.Body != nil {
 		v.BodyType = typeName(from.Body.Content["application/json"]["schema"])
-		s := d.schemas[v.BodyType]
+		s := d.Components.Schemas[v.BodyType]
 		v.Body, v.Example = showFields(s), exampleOf(s)
 	}
 	v.Curl = curl(&v)
 	for _, status := range slices.Sorted(maps.Keys(from.Responses)) {
-		v.Answers = append(v.Answers, d.showAnswer(status, from.Responses[status]))
+		v.Answers = append(v.Answers, showAnswer(d, status, from.Responses[status]))
 	}
 	return v
 }
 
-func (d *document) showAnswer(status string, a *docAnswer) pageAnswer {
+func showAnswer(d *openapi.Document, status string, a *openapi.AnswerDoc) pageAnswer {
 	if a.Ref != "" {
-		shared, _ := d.Components["responses"].(map[string]*docAnswer)
-		a = shared[a.Ref[strings.LastIndex(a.Ref, "/")+1:]]
+		a = d.Components.Responses[a.Ref[strings.LastIndex(a.Ref, "/")+1:]]
 	}
 	about, _, _ := strings.Cut(a.Description, "\n")
-	v := pageAnswer{Status: status, About: prose(about), Codes: a.codes, Good: a.codes == nil}
+	v := pageAnswer{Status: status, About: prose(about), Codes: a.Codes, Good: a.Codes == nil}
 	if status == "default" {
 		v.Status = "others"
 	} else if refused := wireTable[auth.CodeHookRefused]; status != strconv.Itoa(refused.status) {
@@ -132,15 +132,15 @@ func (d *document) showAnswer(status string, a *docAnswer) pageAnswer {
 }
 
 // showFields lists the members of an object in the order of its type.
-func showFields(s *schema) []pageField {
+func showFields(s *openapi.Schema) []pageField {
 	var out []pageField
-	for _, name := range s.order {
+	for _, name := range s.Order {
 		out = append(out, showField(name, s.Properties[name], slices.Contains(s.Required, name)))
 	}
 	return out
 }
 
-func showField(name string, s *schema, required bool) pageField {
+func showField(name string, s *openapi.Schema, required bool) pageField {
 	f := pageField{Name: name, Required: required, About: prose(s.Description), Type: s.Type}
 	of := s
 	if len(s.AllOf) > 0 {
@@ -186,12 +186,12 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-func typeName(s *schema) string { return s.Ref[strings.LastIndex(s.Ref, "/")+1:] }
+func typeName(s *openapi.Schema) string { return s.Ref[strings.LastIndex(s.Ref, "/")+1:] }
 
 // exampleOf is a body to begin with: what is required, and what has an example.
-func exampleOf(s *schema) string {
+func exampleOf(s *openapi.Schema) string {
 	var lines []string
-	for _, name := range s.order {
+	for _, name := range s.Order {
 		f := s.Properties[name]
 		var value any
 		switch {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/openapi"
 )
 
 func privacyRoutes() []operation {
@@ -21,7 +22,7 @@ func privacyRoutes() []operation {
 			text: "A document, signed by the server, with what its tables and the applications behind it know. Whole, or not made. " +
 				"Needs a sign-in of the last day, or a nonce.",
 			codes: []auth.Code{auth.CodeReauthNeeded, auth.CodeReauthInvalid, auth.CodeInsufficientAAL, auth.CodeUserNotFound, auth.CodeExportFailed},
-			run:   exportMe(),
+			run:   openapi.Sent[*surface, *call, freshQuery, exported](http.StatusOK, "The document.", (*surface).exportMe),
 		},
 	}
 }
@@ -42,26 +43,9 @@ type exported struct {
 	Signature    string                     `json:"signature" doc:"Detached JWS of the document without this member and without blanks."`
 }
 
-// signedBytes are sent as it was signed.
-type signedBytes json.RawMessage
-
-// JSON implements web.Document.
-func (d signedBytes) JSON() []byte { return d }
-
-// exportMe is GET /api/users/me/export: what is said of the answer is exported, what is sent
-// are the bytes that were signed.
-func exportMe() binding {
-	b := answer[freshQuery, exported](http.StatusOK, "The document.", nil)
-	fields := fieldsOf(b.in)
-	b.serve = func(s *surface, c *call) (int, any, error) {
-		in, err := read[freshQuery](c.r, fields)
-		if err != nil {
-			return 0, nil, err
-		}
-		doc, err := s.c.Privacy.ExportMe(c.r.Context(), c.caller, in.Nonce)
-		return http.StatusOK, signedBytes(doc), err
-	}
-	return b
+// exportMe is GET /api/users/me/export.
+func (s *surface) exportMe(c *call, in freshQuery) (json.RawMessage, error) {
+	return s.c.Privacy.ExportMe(c.r.Context(), c.caller, in.Nonce)
 }
 
 // deleteMe is DELETE /api/users/me.

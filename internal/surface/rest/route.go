@@ -1,13 +1,13 @@
 package rest
 
 import (
+	"fmt"
 	"net/http"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/openapi"
 	"github.com/cardea-auth/cardea/internal/web"
 )
 
@@ -34,65 +34,25 @@ type call struct {
 }
 
 // none is what comes in where nothing does, and goes out with status 204.
-type none struct{}
+type none = openapi.None
+
+// binding is a handler with its types.
+type binding = openapi.Binding[*surface, *call]
 
 // reply is one way an operation answers when all goes well.
 type reply struct {
 	status int
 	what   string
-	body   reflect.Type // of none: no body
-}
-
-// binding is a handler with its types.
-type binding struct {
-	in      reflect.Type
-	replies []reply
-	serve   func(s *surface, c *call) (status int, body any, err error)
 }
 
 // answer binds a handler that has one good answer.
 func answer[In, Out any](status int, what string, h func(*surface, *call, In) (Out, error)) binding {
-	fields := fieldsOf(reflect.TypeFor[In]())
-	return binding{
-		in: reflect.TypeFor[In](), replies: []reply{{status, what, structOf[Out]()}},
-		serve: func(s *surface, c *call) (int, any, error) {
-			in, err := read[In](c.r, fields)
-			if err != nil {
-				return 0, nil, err
-			}
-			out, err := h(s, c, in)
-			return status, out, err
-		},
-	}
-}
-
-// structOf gives the type of an answer without its pointer.
-func structOf[T any]() reflect.Type {
-	t := reflect.TypeFor[T]()
-	if t.Kind() == reflect.Pointer {
-		return t.Elem()
-	}
-	return t
+	return openapi.One(status, what, h)
 }
 
 // either binds a handler that has two good answers: it gives one and nil for the other.
 func either[In, A, B any](a, b reply, h func(*surface, *call, In) (*A, *B, error)) binding {
-	a.body, b.body = reflect.TypeFor[A](), reflect.TypeFor[B]()
-	fields := fieldsOf(reflect.TypeFor[In]())
-	return binding{
-		in: reflect.TypeFor[In](), replies: []reply{a, b},
-		serve: func(s *surface, c *call) (int, any, error) {
-			in, err := read[In](c.r, fields)
-			if err != nil {
-				return 0, nil, err
-			}
-			first, second, err := h(s, c, in)
-			if first != nil {
-				return a.status, first, err
-			}
-			return b.status, second, err
-		},
-	}
+	return openapi.Either(openapi.Reply{Status: a.status, What: a.what}, openapi.Reply{Status: b.status, What: b.what}, h)
 }
 
 // common are the codes that an operation may meet by its nature.
@@ -104,16 +64,7 @@ func (o *operation) common() []auth.Code {
 		codes = append(codes, auth.CodeNoAuthorization, auth.CodeBadJWT, auth.CodeBadSubject, auth.CodeTokenUserNotFound,
 			auth.CodeSessionNotFound, auth.CodeTokenUserBanned, auth.CodeNotFirstParty, auth.CodeNotAdmin)
 	}
-	f := fieldsOf(o.run.in)
-	if slices.ContainsFunc(f, func(f field) bool { return f.place == inBody }) {
-		codes = append(codes, auth.CodeBadJSON, auth.CodeBodyTooLarge, auth.CodeValidation)
-	}
-	if slices.ContainsFunc(f, func(f field) bool { return f.place == inQuery }) {
-		codes = append(codes, auth.CodeValidation)
-	}
-	if slices.ContainsFunc(f, func(f field) bool { return f.place == inPath }) {
-		codes = append(codes, auth.CodeBadID)
-	}
+	codes = append(codes, openapi.InputCodes(o.run.In)...)
 	if o.hooked {
 		codes = append(codes, auth.CodeHookTimeout, auth.CodeHookTimeoutAfterRetry, auth.CodeHookAnswerTooLarge,
 			auth.CodeHookContentType, auth.CodeHookRefused)
@@ -138,7 +89,7 @@ func (s *surface) handler(o *operation) web.HandlerFunc {
 				return err
 			}
 		}
-		status, body, err := o.run.serve(s, c)
+		status, body, err := o.run.Serve(s, c, r, openapi.Reading{})
 		if err != nil {
 			return err
 		}
@@ -169,4 +120,8 @@ func (s *surface) mux(table []operation) *http.ServeMux {
 		}
 	}
 	return mux
+}
+
+func invalid(format string, args ...any) error {
+	return auth.E(auth.CodeValidation, fmt.Sprintf(format, args...))
 }

@@ -16,7 +16,7 @@ func TestScripts(t *testing.T) {
 	scripttest.Run(t, scripttest.Config{
 		Files: "testdata/*.txt", Update: *update,
 		Headers: []string{"Allow", "Retry-After", "Www-Authenticate", "Cache-Control"},
-		Check:   c.check,
+		Check:   c.Check,
 	})
 }
 

@@ -1,7 +1,6 @@
 package rest_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/cardea-auth/cardea/internal/openapi/openapitest"
 	"github.com/cardea-auth/cardea/internal/scripttest"
 	"github.com/cardea-auth/cardea/internal/surface/rest"
 )
@@ -20,7 +20,7 @@ import (
 // document.
 type bench struct {
 	*scripttest.Bench
-	contract *contract
+	contract *openapitest.Contract
 	token    string
 }
 
@@ -48,18 +48,8 @@ func (b *bench) do(t *testing.T, method, path, token, body string) *httptest.Res
 	}
 	w := httptest.NewRecorder()
 	b.Server.Handler().ServeHTTP(w, r)
-	b.contract.check(t, scripttest.Exchange{Request: r, Body: []byte(body), Answer: w})
+	b.contract.Check(t, scripttest.Exchange{Request: r, Body: []byte(body), Answer: w})
 	return w
-}
-
-// each calls f for every operation of the document, with ids put into its path.
-func (b *bench) each(f func(method, path string, o *openapi3.Operation)) {
-	ids := regexp.MustCompile(`\{\w+\}`)
-	for _, path := range b.contract.doc.Paths.InMatchingOrder() {
-		for method, o := range b.contract.doc.Paths.Value(path).Operations() {
-			f(method, ids.ReplaceAllString(path, "019ca869-0000-7000-8000-000000000000"), o)
-		}
-	}
 }
 
 // S1.10: every operation that does not say it is public wants a token; the others don't.
@@ -67,7 +57,7 @@ func TestOperationsNeedTokens(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	guarded := 0
-	b.each(func(method, path string, o *openapi3.Operation) {
+	b.contract.Each(func(method, path string, o *openapi3.Operation) {
 		public := len(*o.Security) == 0
 		if !public {
 			guarded++
@@ -84,104 +74,22 @@ func TestOperationsNeedTokens(t *testing.T) {
 	}
 }
 
-// wrong is a value of another type than the schema's.
-func wrong(s *openapi3.Schema) string {
-	if s.Type.Is("string") {
-		return `{"a":1}`
+func (b *bench) ask(t *testing.T) openapitest.Ask {
+	return func(method, path, body string) *httptest.ResponseRecorder {
+		return b.do(t, method, path, b.token, body)
 	}
-	return `"text"`
 }
 
-// Every member of every body is refused when it has the wrong type, names itself, and what
-// is wrong with a body never is a failure of the server.
 func TestWrongMembersAreNamed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	tried := 0
-	b.each(func(method, path string, o *openapi3.Operation) {
-		if o.RequestBody == nil {
-			return
-		}
-		s := o.RequestBody.Value.Content.Get("application/json").Schema.Value
-		for name, member := range s.Properties {
-			body := map[string]json.RawMessage{}
-			for _, needed := range s.Required {
-				body[needed] = valid(s.Properties[needed].Value)
-			}
-			body[name] = json.RawMessage(wrong(member.Value))
-			text, err := json.Marshal(body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tried++
-			w := b.do(t, method, path, b.token, string(text))
-			var got struct{ Detail, Code string }
-			decode(t, w, &got)
-			if w.Code != http.StatusUnprocessableEntity || got.Code != "VALIDATION_FAILED" || !strings.Contains(got.Detail, name) {
-				t.Errorf("%s %s %s: %d %s", method, path, text, w.Code, w.Body)
-			}
-		}
-		for _, body := range []string{"", "{", "[]", "null", `"x"`, `{"a":1}{}`, "\xff", strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)} {
-			if w := b.do(t, method, path, b.token, body); w.Code != http.StatusBadRequest {
-				t.Errorf("%s %s %.20q: %d %s", method, path, body, w.Code, w.Body)
-			}
-		}
-	})
-	if tried < 50 {
-		t.Errorf("only %d members tried", tried)
-	}
+	b.contract.NamesWrongMembers(t, b.ask(t), 50)
 }
 
-// valid is a value that the schema allows.
-func valid(s *openapi3.Schema) json.RawMessage {
-	switch {
-	case len(s.Enum) > 0:
-		b, _ := json.Marshal(s.Enum[0])
-		return b
-	case s.Format == "email":
-		return json.RawMessage(`"a@example.org"`)
-	case s.Format == "uuid":
-		return json.RawMessage(`"019ca869-0000-7000-8000-000000000000"`)
-	}
-	return json.RawMessage(`"text"`)
-}
-
-// A text that is longer than the document says is refused before anybody looks at it.
 func TestLongTextsAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	tried := 0
-	b.each(func(method, path string, o *openapi3.Operation) {
-		if o.RequestBody == nil {
-			return
-		}
-		s := o.RequestBody.Value.Content.Get("application/json").Schema.Value
-		for name, member := range s.Properties {
-			if member.Value.MaxLength == nil {
-				continue
-			}
-			body := map[string]json.RawMessage{}
-			for _, needed := range s.Required {
-				body[needed] = valid(s.Properties[needed].Value)
-			}
-			long, err := json.Marshal(strings.Repeat("é", int(*member.Value.MaxLength)+1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			body[name] = long
-			text, err := json.Marshal(body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tried++
-			if w := b.do(t, method, path, b.token, string(text)); w.Code != http.StatusUnprocessableEntity {
-				t.Errorf("%s %s %s: %d %s", method, path, name, w.Code, w.Body)
-			}
-		}
-	})
-	if tried < 15 {
-		t.Errorf("only %d texts tried", tried)
-	}
+	b.contract.RefusesLongTexts(t, b.ask(t), 15)
 }
 
 // S1.23: the page shows every operation, loads nothing from elsewhere and runs nothing that
@@ -220,7 +128,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("the policy forbids %q", found)
 	}
 	shown := 0
-	b.each(func(method, _ string, o *openapi3.Operation) {
+	b.contract.Each(func(method, _ string, o *openapi3.Operation) {
 		shown++
 		if !strings.Contains(html, `id="`+o.OperationID+`"`) || !strings.Contains(html, method) {
 			t.Errorf("%s is not shown", o.OperationID)

@@ -1,4 +1,4 @@
-package rest
+package openapi
 
 import (
 	"encoding/json"
@@ -9,10 +9,11 @@ import (
 	"github.com/cardea-auth/cardea/internal/auth"
 )
 
-// schema is the part of JSON Schema (draft 2020-12) that the document uses.
-type schema struct {
+// Schema is the part of JSON Schema (draft 2020-12) that the document uses.
+type Schema struct {
 	Ref         string             `json:"$ref,omitempty"`
-	AllOf       []*schema          `json:"allOf,omitempty"`
+	AllOf       []*Schema          `json:"allOf,omitempty"`
+	AnyOf       []*Schema          `json:"anyOf,omitempty"`
 	Type        string             `json:"type,omitempty"`
 	Format      string             `json:"format,omitempty"`
 	Description string             `json:"description,omitempty"`
@@ -23,40 +24,40 @@ type schema struct {
 	Maximum     int                `json:"maximum,omitempty"`
 	Default     any                `json:"default,omitempty"`
 	Examples    []any              `json:"examples,omitempty"`
-	Items       *schema            `json:"items,omitempty"`
-	Properties  map[string]*schema `json:"properties,omitempty"`
+	Items       *Schema            `json:"items,omitempty"`
+	Properties  map[string]*Schema `json:"properties,omitempty"`
 	Required    []string           `json:"required,omitempty"`
 	// Additional describes the members that Properties does not name. An empty schema allows
 	// everything.
-	Additional *schema `json:"additionalProperties,omitempty"`
+	Additional *Schema `json:"additionalProperties,omitempty"`
 
-	order []string // of Properties, as the type has them
+	Order []string `json:"-"` // of Properties, as the type has them
 }
 
 // schemas collects the named types of the document.
-type schemas map[string]*schema
+type schemas map[string]*Schema
 
 // ref gives a reference to the schema of a struct type, and makes it at its first use. A type
-// is called as in Go, with a capital letter.
-func (s schemas) ref(t reflect.Type) *schema {
-	name := strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+// is called as in Go, with a capital letter and without "View" at its end.
+func (s schemas) ref(t reflect.Type) *Schema {
+	name := strings.TrimSuffix(strings.ToUpper(t.Name()[:1])+t.Name()[1:], "View")
 	if _, ok := s[name]; !ok {
 		s[name] = nil // a type may contain itself
 		s[name] = s.object(t)
 	}
-	return &schema{Ref: "#/components/schemas/" + name}
+	return &Schema{Ref: "#/components/schemas/" + name}
 }
 
 // object describes the members of a struct: those that stand in a body.
-func (s schemas) object(t reflect.Type) *schema {
-	out := &schema{Type: "object", Properties: map[string]*schema{}}
+func (s schemas) object(t reflect.Type) *Schema {
+	out := &Schema{Type: "object", Properties: map[string]*Schema{}}
 	answer := !isRequest(t)
 	for _, f := range fieldsOf(t) {
 		if f.place != inBody {
 			continue
 		}
 		out.Properties[f.name] = s.field(&f)
-		out.order = append(out.order, f.name)
+		out.Order = append(out.Order, f.name)
 		if f.need || answer && !f.omits {
 			out.Required = append(out.Required, f.name)
 		}
@@ -69,10 +70,10 @@ func (s schemas) object(t reflect.Type) *schema {
 func isRequest(t reflect.Type) bool { return strings.HasSuffix(t.Name(), "Request") }
 
 // field describes a field by its type and its tags.
-func (s schemas) field(f *field) *schema {
+func (s schemas) field(f *field) *Schema {
 	out := s.of(f.typ)
 	if out.Ref != "" {
-		return &schema{AllOf: []*schema{out}, Description: f.doc}
+		return &Schema{AllOf: []*Schema{out}, Description: f.doc}
 	}
 	out.Description, out.Enum = f.doc, f.enum
 	if f.format != "" {
@@ -93,6 +94,11 @@ func (s schemas) field(f *field) *schema {
 	if f.example != "" {
 		out.Examples = []any{f.value(f.example)}
 	}
+	if f.null {
+		about := out.Description
+		out.Description = ""
+		return &Schema{AnyOf: []*Schema{out, {Type: "null"}}, Description: about}
+	}
 	return out
 }
 
@@ -105,14 +111,14 @@ func (f *field) value(text string) any {
 }
 
 // of describes a type.
-func (s schemas) of(t reflect.Type) *schema {
+func (s schemas) of(t reflect.Type) *Schema {
 	switch {
 	case t == reflect.TypeFor[auth.ID]():
-		return &schema{Type: "string", Format: "uuid"}
+		return &Schema{Type: "string", Format: "uuid"}
 	case t == reflect.TypeFor[time.Time]():
-		return &schema{Type: "string", Format: "date-time"}
+		return &Schema{Type: "string", Format: "date-time"}
 	case t == reflect.TypeFor[json.RawMessage]():
-		return &schema{Type: "object", Additional: &schema{}} // our documents are objects
+		return &Schema{Type: "object", Additional: &Schema{}} // our documents are objects
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -120,18 +126,18 @@ func (s schemas) of(t reflect.Type) *schema {
 	case reflect.Struct:
 		return s.ref(t)
 	case reflect.Slice:
-		return &schema{Type: "array", Items: s.of(t.Elem())}
+		return &Schema{Type: "array", Items: s.of(t.Elem())}
 	case reflect.Map:
 		if t.Elem() == reflect.TypeFor[json.RawMessage]() {
-			return &schema{Type: "object", Additional: &schema{}} // any JSON
+			return &Schema{Type: "object", Additional: &Schema{}} // any JSON
 		}
-		return &schema{Type: "object", Additional: s.of(t.Elem())}
+		return &Schema{Type: "object", Additional: s.of(t.Elem())}
 	case reflect.Bool:
-		return &schema{Type: "boolean"}
+		return &Schema{Type: "boolean"}
 	case reflect.Int, reflect.Int64:
-		return &schema{Type: "integer"}
+		return &Schema{Type: "integer"}
 	case reflect.String:
-		return &schema{Type: "string"}
+		return &Schema{Type: "string"}
 	}
-	panic("rest: no schema for " + t.String())
+	panic("openapi: no schema for " + t.String())
 }

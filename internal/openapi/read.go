@@ -1,8 +1,9 @@
-package rest
+package openapi
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -16,119 +17,88 @@ import (
 	"github.com/cardea-auth/cardea/internal/web"
 )
 
-// place says where a field of a request stands.
-type place int
-
-const (
-	inBody place = iota
-	inPath
-	inQuery
-)
-
-// field is one field of a request or answer type, as its tags describe it:
-//
-//	json:"name" path:"name" query:"name"   where it is
-//	doc:"..."                              what it is
-//	need:"true"                            a request without it is refused
-//	enum:"a,b"  min:"2"  max:"100"         allowed values; lengths of text in code points, else numbers
-//	format:"email"  example:"..."  default:"..."
-type field struct {
-	name     string
-	place    place
-	index    int
-	typ      reflect.Type // without pointer
-	need     bool         // in requests
-	omits    bool         // in answers: may be missing
-	doc      string
-	format   string
-	example  string
-	standard string
-	enum     []string
-	min, max int // 0: none
-}
-
-// fieldsOf lists the fields of a struct type. A tag that can't be read is a mistake of the
-// table, which every test meets: it panics.
-func fieldsOf(t reflect.Type) []field {
-	var out []field
-	for i := range t.NumField() {
-		sf := t.Field(i)
-		f := field{index: i, typ: sf.Type, need: sf.Tag.Get("need") == "true", doc: sf.Tag.Get("doc"), format: sf.Tag.Get("format")}
-		f.example, f.standard = sf.Tag.Get("example"), sf.Tag.Get("default")
-		if name, ok := sf.Tag.Lookup("path"); ok {
-			f.name, f.place = name, inPath
-		} else if name, ok := sf.Tag.Lookup("query"); ok {
-			f.name, f.place = name, inQuery
-		} else {
-			name, options, _ := strings.Cut(sf.Tag.Get("json"), ",")
-			f.name, f.omits = name, strings.Contains(options, "omit")
-		}
-		if f.typ.Kind() == reflect.Pointer {
-			f.typ = f.typ.Elem()
-		}
-		if list := sf.Tag.Get("enum"); list != "" {
-			f.enum = strings.Split(list, ",")
-		}
-		f.min, f.max = number(sf, "min"), number(sf, "max")
-		if f.name == "" || f.doc == "" {
-			panic("rest: " + t.Name() + "." + sf.Name + " needs a name and a doc")
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
-func number(sf reflect.StructField, tag string) int {
-	text, ok := sf.Tag.Lookup(tag)
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		panic("rest: tag of " + sf.Name + ": " + err.Error())
-	}
-	return n
+// Reading says how strictly a request is read.
+type Reading struct {
+	// Strict refuses members and parameters that the type does not name, and the nil UUID. An
+	// operator who writes "role" for "roles" must learn of it, and a filter that was not
+	// understood would show everything. Without it what the type does not name is ignored.
+	Strict bool
+	// BodyOptional reads a missing body as {}.
+	BodyOptional bool
 }
 
 // read decodes a request once, into a type with these fields; nothing behind it looks at the
-// request again. Members that the type does not name are ignored: they can't do anything.
-func read[In any](r *http.Request, fields []field) (In, error) {
+// request again.
+func read[In any](r *http.Request, fields []field, how Reading) (In, error) {
 	var in In
-	v := reflect.ValueOf(&in).Elem()
-	var body web.Object
-	if slices.ContainsFunc(fields, func(f field) bool { return f.place == inBody }) {
-		var err error
-		if body, err = web.ReadObject(r); err != nil {
-			return in, err
-		}
+	body, err := how.body(r, fields)
+	if err != nil {
+		return in, err
 	}
 	query := r.URL.Query()
+	v := reflect.ValueOf(&in).Elem()
 	for i := range fields {
 		f := &fields[i]
-		var err error
+		dst := v.Field(f.index)
 		switch f.place {
 		case inPath:
-			err = f.fromText(v.Field(f.index), r.PathValue(f.name))
-			if err != nil {
+			if err = f.fromText(dst, r.PathValue(f.name), how.Strict); err != nil {
 				err = auth.E(auth.CodeBadID, "")
 			}
 		case inQuery:
-			err = f.fromQuery(v.Field(f.index), query)
+			err = f.fromQuery(dst, query, how.Strict)
 		case inBody:
-			err = f.fromBody(v.Field(f.index), body)
+			err = f.fromBody(dst, body, how.Strict)
 		}
 		if err != nil {
 			return in, err
 		}
 	}
-	return in, nil
+	if !how.Strict {
+		return in, nil
+	}
+	if err := unknown("parameter", query, fields, inQuery); err != nil {
+		return in, err
+	}
+	return in, unknown("member", body, fields, inBody)
+}
+
+func (how Reading) body(r *http.Request, fields []field) (web.Object, error) {
+	if !slices.ContainsFunc(fields, func(f field) bool { return f.place == inBody }) {
+		return nil, nil
+	}
+	if how.BodyOptional {
+		return web.ReadOptionalObject(r) //nolint:wrapcheck // an *auth.Error
+	}
+	return web.ReadObject(r) //nolint:wrapcheck // an *auth.Error
+}
+
+// unknown refuses names that the type has no field for.
+func unknown[T any](what string, given map[string]T, fields []field, at place) error {
+	var known []string
+	for i := range fields {
+		if fields[i].place == at {
+			known = append(known, fields[i].name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		if len(name) > 40 || !auth.CleanText(name) {
+			name = "..."
+		}
+		slices.Sort(known)
+		return invalid("there is no %s %q here; known are %s", what, name, strings.Join(known, ", "))
+	}
+	return nil
 }
 
 func invalid(format string, args ...any) error {
 	return auth.E(auth.CodeValidation, fmt.Sprintf(format, args...))
 }
 
-func (f *field) fromQuery(dst reflect.Value, query url.Values) error {
+func (f *field) fromQuery(dst reflect.Value, query url.Values, strict bool) error {
 	switch values := query[f.name]; {
 	case len(values) > 1: // a filter in front of us may have looked at the other one
 		return invalid("%s must be given once", f.name)
@@ -137,24 +107,30 @@ func (f *field) fromQuery(dst reflect.Value, query url.Values) error {
 	case len(values) == 0 && f.standard == "":
 		return nil
 	case len(values) == 0:
-		return f.fromText(dst, f.standard)
+		return f.fromText(dst, f.standard, strict)
 	default:
-		return f.fromText(dst, values[0])
+		return f.fromText(dst, values[0], strict)
 	}
 }
 
 // fromText reads a path segment or parameter.
-func (f *field) fromText(dst reflect.Value, text string) error {
+func (f *field) fromText(dst reflect.Value, text string, strict bool) error {
 	if !auth.CleanText(text) {
 		return invalid("%s contains what can't be stored", f.name)
 	}
 	switch {
 	case f.typ == reflect.TypeFor[auth.ID]():
 		id, err := auth.ParseID(text)
-		if err != nil {
+		if err != nil || strict && id.IsZero() {
 			return invalid("%s must be a UUID", f.name)
 		}
 		set(dst, reflect.ValueOf(id))
+		return nil
+	case f.typ.Kind() == reflect.Bool:
+		if text != "true" && text != "false" {
+			return invalid("%s must be true or false", f.name)
+		}
+		set(dst, reflect.ValueOf(text == "true"))
 		return nil
 	case f.typ.Kind() == reflect.Int:
 		n, err := strconv.Atoi(text)
@@ -169,9 +145,9 @@ func (f *field) fromText(dst reflect.Value, text string) error {
 }
 
 // fromBody reads a member. Clients send null for "not given".
-func (f *field) fromBody(dst reflect.Value, body web.Object) error {
+func (f *field) fromBody(dst reflect.Value, body web.Object, strict bool) error {
 	if !body.Has(f.name) {
-		if f.need {
+		if _, there := body[f.name]; f.need && (!f.null || !there) {
 			return invalid("%s is required", f.name)
 		}
 		return nil
@@ -182,15 +158,20 @@ func (f *field) fromBody(dst reflect.Value, body web.Object) error {
 		if err := json.Unmarshal(raw, &text); err != nil {
 			return invalid("%s must be a UUID", f.name)
 		}
-		return f.fromText(dst, text)
+		return f.fromText(dst, text, strict)
 	}
 	v := reflect.New(f.typ)
 	if err := json.Unmarshal(raw, v.Interface()); err != nil {
 		return invalid("%s must be %s", f.name, kindOf(f.typ))
 	}
 	set(dst, v.Elem())
-	if f.typ.Kind() == reflect.String {
-		return f.checkText(v.Elem().String())
+	switch got := v.Elem().Interface().(type) {
+	case string:
+		return f.checkText(got)
+	case time.Time:
+		if !got.IsZero() && (got.Year() < 1900 || got.Year() > 9000) { // what every database can store
+			return invalid("%s must be %s", f.name, kindOf(f.typ))
+		}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package rest
+package openapi
 
 import (
 	"bytes"
@@ -85,7 +85,7 @@ func TestRead(t *testing.T) {
 			t.Parallel()
 			r := httptest.NewRequest(http.MethodPost, "/?"+tt.query, strings.NewReader(tt.body))
 			r.SetPathValue("id", tt.path)
-			got, err := read[everythingRequest](r, fieldsOf(reflect.TypeFor[everythingRequest]()))
+			got, err := read[everythingRequest](r, fieldsOf(reflect.TypeFor[everythingRequest]()), Reading{})
 			if tt.code == "" {
 				if d := cmp.Diff(tt.want, got); d != "" || err != nil {
 					t.Errorf("%v\n%s", err, d)
@@ -113,7 +113,7 @@ func FuzzRead(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader([]byte(body)))
 		r.URL.RawQuery = query
 		r.SetPathValue("id", someID)
-		in, err := read[everythingRequest](r, fieldsOf(reflect.TypeFor[everythingRequest]()))
+		in, err := read[everythingRequest](r, fieldsOf(reflect.TypeFor[everythingRequest]()), Reading{})
 		if err != nil {
 			var e *auth.Error
 			if !errors.As(err, &e) {
