@@ -27,3 +27,6 @@ func PeopleStatement(q auth.PersonQuery) string {
 	var p peopleQuery
 	return p.build(q)
 }
+
+// OpensSomething gives the tables that a deletion empties at once.
+func OpensSomething() []string { return opensSomething() }

@@ -218,6 +218,13 @@ func erasureChoices(_ *testing.T, e *env) {
 	e.ok("Tombstoned", err)
 	e.same("Tombstoned", true, yes)
 
+	// What became of the first account of this id says nothing of the second.
+	e.ok("a hold", e.PlaceHold(e.ctx, hold(1, 1), audit(730020, "x", "team")))
+	e.ok("lifted", e.LiftHold(e.ctx, userID(1), fixedID(kindHold, 1), audit(730021, "x", "team")))
+	anew := erasure(1)
+	anew.Erasure.ID, anew.Audit.ID = fixedID(kindErasure, 8), fixedID(kindAudit, 730022)
+	e.same("a deletion of its own", anew.Erasure, e.erase(anew))
+
 	e.erase(erasure(2, table("nothing", auth.EraseDelete), table("profiles", auth.EraseAnonymise), auth.ErasureStep{Kind: auth.StepCollector, Name: "app"}))
 	for step := range 4 {
 		_, err := e.AdvanceErasure(e.ctx, attempt(2, step, auth.StepApply))
