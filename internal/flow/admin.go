@@ -159,14 +159,6 @@ func (a *Admin) prepare(ctx context.Context, in *NewUser) (string, error) {
 	return a.hash(ctx, in.Password, in.PasswordHash)
 }
 
-// namesRoles reports whether the operator says which roles the account has, or that it has
-// none.
-func (in *NewUser) namesRoles() bool {
-	_, roles := in.AppMetadata[rolesMember]
-	_, pending := in.AppMetadata[pendingMember]
-	return roles || pending
-}
-
 // identify gives a new account its identities, metadata and confirmations.
 func (a *Admin) identify(u *auth.User, in *NewUser) error {
 	for _, p := range []struct{ provider, address string }{{auth.ProviderEmail, u.Email}, {auth.ProviderPhone, u.Phone}} {

@@ -86,3 +86,11 @@ func (c *Config) place(account *auth.NewAccount, at place, ip string) error {
 	account.Audit = append(account.Audit, entry)
 	return nil
 }
+
+// namesRoles reports whether the operator says which roles the account has, or that it has
+// none.
+func (in *NewUser) namesRoles() bool {
+	_, roles := in.AppMetadata[rolesMember]
+	_, pending := in.AppMetadata[pendingMember]
+	return roles || pending
+}

@@ -110,7 +110,7 @@ type apis struct {
 func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	p := &s.cfg.People
 	c.Issuer = s.restIssuer()
-	c.PeopleStore, c.TenantStore = s.store, s.store
+	c.PeopleStore, c.TenantStore, c.Identifiers = s.store, s.store, s.store
 	c.SingleTenant, c.Verification, c.MinAge = single, p.Verification, p.MinAge
 	if p.MinAge == 0 {
 		c.MinAge = -1 // any

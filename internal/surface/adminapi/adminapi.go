@@ -22,6 +22,7 @@
 //	DELETE /users/{id}/sessions                sign out everywhere
 //	DELETE /users/{id}/sessions/{session}      sign out in one place
 //	GET    /users/{id}/memberships             the tenants of somebody
+//	GET    /users/{id}/identifiers             every address of somebody
 //	GET    /tenants                            a page of tenants
 //	POST   /tenants                            make one
 //	GET    /tenants/{tenant}                   one, by id or slug
