@@ -96,13 +96,16 @@ func leaves() []string {
 // layers is the map of the house, from the bottom up. The first entry that matches counts.
 func layers() []layer {
 	domain := []string{"internal/auth"}
-	public := []string{"", "ratelimit"} // "" is the root package
+	public := []string{"", "ratelimit", "usersync"} // "" is the root package
 	knowledge := slices.Concat(domain, leaves(), public)
 	useCases := slices.Concat(knowledge, []string{"internal/grant", "internal/flow"})
 	list := []layer{
 		{of: "", may: []string{}},
 		{of: "ratelimit", may: []string{}},
 		{of: "admin", may: []string{}},
+		// The rules and the work; each store beside it knows one database.
+		{of: "usersync", may: []string{""}},
+		{of: "usersync/", may: []string{"", "usersync"}},
 		{of: "cardeatest/", may: []string{"", "cardeatest"}},
 		{of: "internal/auth", may: []string{}},
 		{of: "internal/pgtest", may: []string{}},
@@ -137,7 +140,7 @@ func layers() []layer {
 		// Programs that measure or attack a running server may use what an operator has.
 		{of: "test/", may: slices.Concat(public, []string{"internal/"})},
 		// Programs that show what a service writes: it has the public packages only.
-		{of: "examples/", may: public},
+		{of: "examples/", may: slices.Concat(public, []string{"usersync/"})},
 	}
 	for _, leaf := range leaves() {
 		list = append(list, layer{of: leaf, may: domain})
@@ -163,7 +166,8 @@ func layerOf(rel string) (layer, bool) {
 
 // testSupport is imported by tests only.
 func testSupport(rel string) bool {
-	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" || rel == "internal/openapi/openapitest" || matches("cardeatest/", rel)
+	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" ||
+		rel == "internal/openapi/openapitest" || rel == "usersync/synctest" || matches("cardeatest/", rel)
 }
 
 // TestImportsRunDownwards proves rule 1 of the house. Imports of test files are free:
@@ -204,8 +208,8 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/golang-jwt/jwt/v5":    {"", "internal/token"},
 		"github.com/go-jose/go-jose/v4":   {"internal/token"},
-		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "internal/pgtest", "test/"},
-		"modernc.org/sqlite":              {"internal/store/sqlite", "test/"},
+		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "usersync/postgres", "internal/pgtest", "test/"},
+		"modernc.org/sqlite":              {"internal/store/sqlite", "usersync/sqlite", "test/"},
 		"github.com/pressly/goose/v3":     {"internal/store/sqlite", "internal/store/postgres"},
 		"github.com/alecthomas/kong":      {"cmd/"},
 		"golang.org/x/crypto":             {"internal/password"},
@@ -221,7 +225,7 @@ func owners() map[string][]string {
 		"github.com/rogpeppe/go-internal": tests,
 		"github.com/emersion/go-smtp":     tests,
 		"github.com/emersion/go-sasl":     tests,
-		"database/sql":                    {"internal/store/", "internal/pgtest", "test/"},
+		"database/sql":                    {"internal/store/", "usersync/sqlite", "internal/pgtest", "test/"},
 		"os/exec":                         {"internal/pgtest", "cmd/", "test/"},
 		"unsafe":                          {},
 		"C":                               {},
@@ -331,6 +335,7 @@ func untested() map[string]string {
 		"internal/store":               "interfaces only; storetest is their test",
 		"internal/store/storetest":     "is the test of both stores",
 		"internal/openapi/openapitest": "is the test of the surfaces that have a document",
+		"usersync/synctest":            "is the test of both stores",
 	}
 }
 

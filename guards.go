@@ -119,7 +119,7 @@ func (a activeUser[U]) Check(ctx context.Context, p *Principal) error {
 func (a activeUser[U]) CheckRequest(r *http.Request, p *Principal) error {
 	user, err := a.find(r.Context(), p)
 	if err == nil {
-		*r = *r.WithContext(context.WithValue(r.Context(), userKey[U]{}, user))
+		*r = *r.WithContext(WithUser(r.Context(), user))
 	}
 	return err
 }
@@ -142,6 +142,12 @@ func (a activeUser[U]) find(ctx context.Context, p *Principal) (user U, err erro
 func UserFrom[U any](ctx context.Context) (U, bool) {
 	user, ok := ctx.Value(userKey[U]{}).(U)
 	return user, ok
+}
+
+// WithUser gives a context that carries what [UserFrom] gives and [UserRule] asks about, as
+// [Active] does: for tests, and for requirements that load users by themselves.
+func WithUser[U any](ctx context.Context, user U) context.Context {
+	return context.WithValue(ctx, userKey[U]{}, user)
 }
 
 // UserRule asks something of the user that an earlier [Active] loaded, such as a role that

@@ -54,6 +54,13 @@ type Principal struct {
 
 	IssuedAt, ExpiresAt time.Time // UTC, whole seconds
 
+	// Provisioned says that the service's own row of the user is there, and LocalID is its
+	// id. No Verifier sets them: package usersync does, in a copy for one request. Where a
+	// service goes on although its database or the issuer is down, Provisioned is false, and
+	// so it is in services that keep no users.
+	Provisioned bool
+	LocalID     string
+
 	claims json.RawMessage // the payload, for RawClaims and Claim
 }
 
