@@ -106,10 +106,8 @@ func (a *Admin) Create(ctx context.Context, in NewUser, meta auth.Meta) (auth.Us
 		return auth.User{}, err
 	}
 	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}}
-	if !in.namesRoles() {
-		if err := a.c.welcome(&account, meta.IP); err != nil {
-			return auth.User{}, err
-		}
+	if err := a.welcome(&in, &account, meta.IP); err != nil {
+		return auth.User{}, err
 	}
 	err = a.c.createAccount(ctx, account, meta.IP)
 	switch {

@@ -94,3 +94,11 @@ func (in *NewUser) namesRoles() bool {
 	_, pending := in.AppMetadata[pendingMember]
 	return roles || pending
 }
+
+// welcome is that of everybody, unless the operator says which roles there are.
+func (a *Admin) welcome(in *NewUser, account *auth.NewAccount, ip string) error {
+	if in.namesRoles() {
+		return nil
+	}
+	return a.c.welcome(account, ip)
+}

@@ -127,17 +127,23 @@ func (s *Server) restIssuer() token.Shorter {
 }
 
 // apis makes what the surfaces share.
-func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) *apis {
+func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) (*apis, error) {
 	c = s.peopleFlows(c, single)
+	if err := s.openProvisioning(c); err != nil {
+		return nil, err
+	}
 	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), redirects: redirects, phones: c.Phones}
 	a.callers = &web.Callers{
-		Verifier: s.verifier, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles,
+		Verifier: s.trusted, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles, Own: s.cfg.JWT.Issuer,
 		Alive: func(ctx context.Context, caller auth.Caller) error {
 			_, err := a.accounts.User(ctx, caller)
 			return err //nolint:wrapcheck // an *auth.Error for the caller
 		},
 	}
-	return a
+	if s.syncer != nil {
+		a.callers.Local = s.local
+	}
+	return a, nil
 }
 
 // mountAPIs mounts what the configuration names.
@@ -154,7 +160,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	if mounted(config.SurfaceREST) {
 		h := rest.Handler(rest.Config{
 			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
-			Phones: a.phones, Ping: s.store.Ping,
+			Phones: a.phones, Ping: s.store.Ping, Relay: s.relay(a),
 		})
 		for _, path := range rest.Paths() {
 			if path != "/health" || !s.cfg.RootMount { // behind a gateway that strips /auth/v1 it is GoTrue's
@@ -174,7 +180,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 // wrapLegacy puts the old addresses before everything else, where they are mounted. Their
 // paths begin with a language and a tenant, which no pattern of a mux can say.
 func (s *Server) wrapLegacy(mux http.Handler, a *apis, grants legacy.Grants) http.Handler {
-	if !slices.Contains(s.cfg.Surfaces, config.SurfaceLegacy) {
+	if !slices.Contains(s.cfg.Surfaces, config.SurfaceLegacy) || s.relaying() {
 		return mux
 	}
 	return legacy.Wrap(legacy.Config{

@@ -34,6 +34,7 @@ type Store interface {
 	Tenants
 	Cleaner
 	Identifiers
+	External
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error

@@ -257,7 +257,7 @@ func TestColumns(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", table, d)
 		}
 	}
-	if _, ok := got["cardea_migrations"]; ok || len(got) != 18 {
+	if _, ok := got["cardea_migrations"]; ok || len(got) != 19 {
 		t.Errorf("tables: %d", len(got))
 	}
 }

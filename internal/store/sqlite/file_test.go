@@ -404,7 +404,7 @@ func TestColumns(t *testing.T) {
 		"mfa_amr_claims": "id", "audit_log_entries": "payload", "signing_keys": "sealed", "api_keys": "hash",
 		"one_time_tokens": "paired", "flow_state": "auth_code", "outbox": "not_before", "known_devices": "device",
 		"user_roles": "role", "profiles": "extensions", "tenants": "slug", "memberships": "ends_at", "relations": "kind",
-		"user_identifiers": "verified_at",
+		"user_identifiers": "verified_at", "external_subjects": "evidence_at",
 	} {
 		if !slices.Contains(columns[table], column) {
 			t.Errorf("table %s has columns %v, not %s", table, columns[table], column)

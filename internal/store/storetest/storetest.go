@@ -90,13 +90,14 @@ func Run(t *testing.T, f Factory) {
 		"store":     storeCases(),
 
 		"identifiers": identifierCases(),
+		"external":    externalCases(),
 	})
 }
 
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of identifiers": raceIdentifierCases()})
+	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of identifiers": raceIdentifierCases(), "race of external users": raceExternalCases()})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
