@@ -71,7 +71,15 @@ func (p *Provisioner) Get(ctx context.Context, id string) (usersync.User, error)
 	if err != nil {
 		return usersync.User{}, fmt.Errorf("flow: read account: %w", err)
 	}
-	return p.user(&auth.ExternalUser{Person: person}), nil
+	e := auth.ExternalUser{Person: person}
+	for issuer, name := range p.names { // whose account it is says the identity
+		for i := range person.User.Identities {
+			if person.User.Identities[i].Provider == name {
+				e.Issuer, e.Subject = issuer, person.User.Identities[i].ProviderID
+			}
+		}
+	}
+	return p.user(&e), nil
 }
 
 // Sync implements usersync.Users.
@@ -152,10 +160,8 @@ func (p *Provisioner) user(e *auth.ExternalUser) usersync.User {
 	if u.BannedAt(p.c.now()) {
 		out.Status = usersync.StatusDeactivated
 	}
-	var app struct{ Provider string }
-	if json.Unmarshal(u.AppMetadata, &app) == nil {
-		out.AuthProvider = app.Provider
-	}
+	// Every change is later than the one before.
+	out.Version = u.UpdatedAt.UnixMicro()
 	var own struct {
 		First string `json:"first_name"`
 		Last  string `json:"last_name"`
@@ -164,9 +170,19 @@ func (p *Provisioner) user(e *auth.ExternalUser) usersync.User {
 		out.Profile.FirstName, out.Profile.LastName = own.First, own.Last
 	}
 	for i := range u.Identities {
-		out.Providers = append(out.Providers, usersync.Provider{Name: u.Identities[i].Provider, ID: u.Identities[i].ProviderID})
+		var said vouched
+		if json.Unmarshal(u.Identities[i].Data, &said) == nil && said.Issuer != "" && said.Issuer == e.Issuer {
+			out.AuthProvider, out.Providers = said.Provider, said.Identities
+		}
 	}
 	return out
+}
+
+// vouched is what the identity of an issuer keeps of its word.
+type vouched struct {
+	Issuer     string              `json:"iss"`
+	Provider   string              `json:"provider"`   // how the account was made there
+	Identities []usersync.Provider `json:"identities"` // the ways to sign in there
 }
 
 // Edit implements usersync.Users for profiles. How an account stands is changed where its

@@ -74,7 +74,7 @@ func (p *Provisioner) account(r *usersync.Request, id *usersync.Identity, plan *
 	if u.UserMetadata, err = marshalAny(namesOf(set.Profile)); err != nil {
 		return nil, err
 	}
-	identity, err := p.identity(r, id, name)
+	identity, err := p.identity(r, id, name, set.Providers)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (p *Provisioner) account(r *usersync.Request, id *usersync.Identity, plan *
 }
 
 // identity is the way in by the issuer.
-func (p *Provisioner) identity(r *usersync.Request, id *usersync.Identity, name string) (auth.Identity, error) {
+func (p *Provisioner) identity(r *usersync.Request, id *usersync.Identity, name string, all []usersync.Provider) (auth.Identity, error) {
 	row, err := auth.NewID(r.At, p.c.Rand)
 	if err != nil {
 		return auth.Identity{}, err
@@ -101,6 +101,9 @@ func (p *Provisioner) identity(r *usersync.Request, id *usersync.Identity, name 
 	data := map[string]any{"iss": id.Issuer, "sub": id.Subject}
 	if id.AuthProvider != "" {
 		data["provider"] = id.AuthProvider
+	}
+	if all != nil {
+		data["identities"] = all
 	}
 	if id.Email != "" {
 		data["email"], data["email_verified"] = id.Email, true
@@ -135,13 +138,15 @@ func (p *Provisioner) change(r *usersync.Request, id *usersync.Identity, e *auth
 			return err
 		}
 	}
-	if out.Link {
-		identity, err := p.identity(r, id, name)
+	if out.Link || set.Providers != nil || set.AuthProvider != "" {
+		identity, err := p.identity(r, id, name, set.Providers)
 		if err != nil {
 			return err
 		}
 		identity.UserID = u.ID
 		patch.Identities = []auth.Identity{identity}
+	}
+	if out.Link {
 		providers := providersOf(u, name)
 		if err := setMetadata(&patch.AppMetadata, map[string]any{"provider": providers[0], "providers": providers}); err != nil {
 			return err

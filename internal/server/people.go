@@ -149,8 +149,10 @@ func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) 
 // mountAPIs mounts what the configuration names.
 func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	mounted := func(name string) bool { return slices.Contains(s.cfg.Surfaces, name) }
+	ours := *a.callers // nobody of another issuer's gets an account by asking here
+	ours.Local = nil
 	operators := adminapi.Handler(adminapi.Config{
-		Callers: a.callers, Admin: s.admin, People: a.people, Tenancy: a.tenancy,
+		Callers: &ours, Admin: s.admin, People: a.people, Tenancy: a.tenancy,
 		Operations: flow.NewOperations(s.flows, s.store, s.ring, s.apiKeys), Redirects: a.redirects, Roles: s.roles.Get, ReloadRoles: s.ReloadRoles,
 	})
 	s.adminAPI = http.StripPrefix(adminPath, operators)

@@ -220,7 +220,7 @@ func TestRelayHasNoCredentials(t *testing.T) {
 	if w := r.as(token, http.MethodPatch, "/api/users/me", `{"email":"eve@example.org"}`); w.Code != http.StatusForbidden {
 		t.Errorf("an address of the issuer's is changed here: %d %s", w.Code, w.Body)
 	}
-	if w := r.as(token, http.MethodGet, "/admin/v1/users", ""); w.Code != http.StatusForbidden {
+	if w := r.as(token, http.MethodGet, "/admin/v1/users", ""); w.Code != http.StatusUnauthorized {
 		t.Errorf("another issuer's operator is ours: %d %s", w.Code, w.Body)
 	}
 	if w := r.as(cardeatest.New(t).Token(cardeatest.User{}), http.MethodGet, "/api/users/me", ""); w.Code != http.StatusUnauthorized {
