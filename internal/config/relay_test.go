@@ -50,7 +50,7 @@ func TestTrustedIssuers(t *testing.T) {
 		{name: "a secret of a manual", env: []string{"CARDEA_MODE=relay", "SUPABASE_URL=https://i.example", "SUPABASE_JWT_SECRET=super-secret-jwt-token-with-at-least-32-characters-long"}, says: "anyone could make tokens"},
 		{name: "an unreadable file", env: []string{"CARDEA_TRUSTED_ISSUERS_FILE=/nothing"}, says: "can't be read"},
 		{name: "one name twice", env: []string{"CARDEA_TRUSTED_ISSUERS_FILE=/issuers", "CARDEA_TRUSTED_ISSUER=https://i.example", "CARDEA_TRUSTED_NAME=corp"}, file: issuersFile, says: "two trusted issuers"},
-		{name: "a misspelt member", env: []string{"CARDEA_TRUSTED_ISSUERS_FILE=/issuers"}, file: "issuers: [{name: a, adress: x}]", says: "no list of issuers"},
+		{name: "a misspelt member", env: []string{"CARDEA_TRUSTED_ISSUERS_FILE=/issuers"}, file: "issuers: [{name: a, uri: x}]", says: "no list of issuers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,19 +23,18 @@ func TestAddressesAreTheOwners(t *testing.T) {
 		{"a session that has ended", func(c *auth.Caller) { c.SessionID = bob.SessionID }, auth.CodeSessionNotFound},
 		{"nobody says how old the proof is", func(c *auth.Caller) { c.AuthTime = h.clock.AddDate(0, 0, -1) }, auth.CodeReauthNeeded},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			caller := ada
-			c.bend(&caller)
-			_, err := h.people.AddAddress(t.Context(), caller, "ada@hospital.example")
+		t.Log(c.name)
+		caller := ada
+		c.bend(&caller)
+		_, err := h.people.AddAddress(t.Context(), caller, "ada@hospital.example")
+		wantCode(t, err, c.want)
+		_, err = h.people.MakePrimary(t.Context(), caller, auth.ID{15: 1})
+		wantCode(t, err, c.want)
+		wantCode(t, h.people.RemoveAddress(t.Context(), caller, auth.ID{15: 1}), c.want)
+		if c.want != auth.CodeReauthNeeded {
+			_, err = h.people.Addresses(t.Context(), caller)
 			wantCode(t, err, c.want)
-			_, err = h.people.MakePrimary(t.Context(), caller, auth.ID{15: 1})
-			wantCode(t, err, c.want)
-			wantCode(t, h.people.RemoveAddress(t.Context(), caller, auth.ID{15: 1}), c.want)
-			if c.want != auth.CodeReauthNeeded {
-				_, err = h.people.Addresses(t.Context(), caller)
-				wantCode(t, err, c.want)
-			}
-		})
+		}
 	}
 	for name, do := range map[string]func() error{
 		"proof":     func() error { _, err := h.people.ProveAddress(t.Context(), ada, auth.ID{15: 1}, "123456"); return err },

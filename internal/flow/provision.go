@@ -86,7 +86,8 @@ func (p *Provisioner) Get(ctx context.Context, id string) (usersync.User, error)
 func (p *Provisioner) Sync(ctx context.Context, r usersync.Request) (usersync.Result, error) {
 	id := r.Identity.Proved()
 	var err error
-	for try := range provisionTries {
+	for range provisionTries {
+		free := !errors.Is(err, auth.ErrIDTaken) // the subject, as an id of ours
 		var result usersync.Result
 		in := auth.Provisioning{Issuer: id.Issuer, Subject: id.Subject, Email: id.Email, Phone: id.Phone, At: r.At}
 		in.Decide = func(c auth.ExternalCandidates) (auth.ExternalPlan, error) {
@@ -94,7 +95,7 @@ func (p *Provisioner) Sync(ctx context.Context, r usersync.Request) (usersync.Re
 			if result.Plan.Action == usersync.ActionRefuse {
 				result.User = p.refusing(&c, result.Plan.UserID)
 			}
-			return p.plan(&r, &id, &c, &result.Plan, try)
+			return p.plan(&r, &id, &c, &result.Plan, free)
 		}
 		var after auth.ExternalUser
 		after, err = p.store.Provision(ctx, in)

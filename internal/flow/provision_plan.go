@@ -13,7 +13,7 @@ import (
 var errUnmade = errors.New("flow: no account is made for somebody who must not come") //nolint:gochecknoglobals // a constant
 
 // plan turns the decision into what the store writes.
-func (p *Provisioner) plan(r *usersync.Request, id *usersync.Identity, c *auth.ExternalCandidates, plan *usersync.Plan, try int) (auth.ExternalPlan, error) {
+func (p *Provisioner) plan(r *usersync.Request, id *usersync.Identity, c *auth.ExternalCandidates, plan *usersync.Plan, free bool) (auth.ExternalPlan, error) {
 	out := auth.ExternalPlan{SourceAt: plan.Set.SourceAt}
 	if r.Asked {
 		out.EvidenceAt = r.At
@@ -27,7 +27,7 @@ func (p *Provisioner) plan(r *usersync.Request, id *usersync.Identity, c *auth.E
 		if plan.Set.Status != usersync.StatusActive {
 			return out, errUnmade
 		}
-		account, err := p.account(r, id, plan, try)
+		account, err := p.account(r, id, plan, free)
 		out.Create = account
 		return out, err
 	}
@@ -51,13 +51,13 @@ func found(c *auth.ExternalCandidates, id string) *auth.ExternalUser {
 
 // account is a new one. It has the subject as its id where that is a UUID and nobody has it,
 // so that rows of an application that came from the issuer go on to mean the same person.
-func (p *Provisioner) account(r *usersync.Request, id *usersync.Identity, plan *usersync.Plan, try int) (*auth.NewAccount, error) {
+func (p *Provisioner) account(r *usersync.Request, id *usersync.Identity, plan *usersync.Plan, free bool) (*auth.NewAccount, error) {
 	u, err := p.c.newUser(p.c.Audience)
 	if err != nil {
 		return nil, err
 	}
 	u.CreatedAt, u.UpdatedAt = r.At, r.At
-	if own, err := auth.ParseID(id.Subject); err == nil && !own.IsZero() && try == 0 {
+	if own, err := auth.ParseID(id.Subject); err == nil && !own.IsZero() && free {
 		u.ID = own
 	}
 	set := &plan.Set
