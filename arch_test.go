@@ -89,7 +89,7 @@ func leaves() []string {
 	return []string{
 		"internal/token", "internal/password", "internal/factor/", "internal/idp/",
 		"internal/notify/", "internal/tenant", "internal/web", "internal/seal", "internal/redirect",
-		"internal/hook", "internal/captcha", "internal/role", "internal/phone",
+		"internal/hook", "internal/captcha", "internal/role", "internal/phone", "internal/moving",
 	}
 }
 
@@ -109,6 +109,7 @@ func layers() []layer {
 		{of: "cardeatest/", may: []string{"", "cardeatest"}},
 		{of: "internal/auth", may: []string{}},
 		{of: "internal/pgtest", may: []string{}},
+		{of: "internal/gotruetest", may: []string{}},
 		// Data that ships with the server: bundles of settings, catalogues of roles.
 		{of: "presets", may: []string{}},
 		{of: "internal/store", may: domain},
@@ -166,7 +167,7 @@ func layerOf(rel string) (layer, bool) {
 
 // testSupport is imported by tests only.
 func testSupport(rel string) bool {
-	return rel == "internal/pgtest" || rel == "internal/store/storetest" || rel == "internal/scripttest" ||
+	return rel == "internal/pgtest" || rel == "internal/gotruetest" || rel == "internal/store/storetest" || rel == "internal/scripttest" ||
 		rel == "internal/openapi/openapitest" || rel == "usersync/synctest" || matches("cardeatest/", rel)
 }
 
@@ -208,7 +209,7 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/golang-jwt/jwt/v5":    {"", "internal/token"},
 		"github.com/go-jose/go-jose/v4":   {"internal/token"},
-		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "usersync/postgres", "internal/pgtest", "test/"},
+		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "usersync/postgres", "internal/pgtest", "internal/gotruetest", "test/"},
 		"modernc.org/sqlite":              {"internal/store/sqlite", "usersync/sqlite", "test/"},
 		"github.com/pressly/goose/v3":     {"internal/store/sqlite", "internal/store/postgres"},
 		"github.com/alecthomas/kong":      {"cmd/"},

@@ -6,13 +6,16 @@
 //	cardea status     addresses and keys, also as shell assignments (-o env)
 //	cardea doctor     what is set, from where, and what is wrong
 //	cardea users, tenants, roles, keys, api-keys
+//	cardea import     move accounts in from Supabase, Firebase, Auth0, Keycloak, CSV
+//	cardea export     write accounts into a file
 //	cardea mail       look at messages, and send those again that were given up
 //
 // The commands of operators work on the configured database, or, with CARDEA_ADMIN_URL and
 // CARDEA_ADMIN_KEY, on a running server through its API; both ways are package admin.
 //
 // Data goes to standard output, messages go to standard error. The exit code is 0 when
-// everything went well, 1 for a failure, and 2 for a wrong command line or configuration.
+// everything went well, 1 for a failure, 2 for a wrong command line or configuration, and 3
+// when an import has left accounts out.
 // testdata/*.txt are the executable specification.
 package main
 
@@ -45,6 +48,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1 // it was tried and didn't work
 	exitUsage   = 2 // the command line or the configuration is wrong: trying again won't help
+	exitPartly  = 3 // it worked, but not for everything: an import has left accounts out
 )
 
 // cli is the command line. The flags of settings are named as in the settings table.
@@ -59,6 +63,8 @@ type cli struct {
 	Roles   rolesCmd   `cmd:"" help:"Look at the role catalogue, and ask it."`
 	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign tokens."`
 	APIKeys apiKeysCmd `cmd:"" name:"api-keys" help:"Manage API keys (sb_publishable_..., sb_secret_...)."`
+	Import  importCmd  `cmd:"" help:"Move accounts in from another system."`
+	Export  exportCmd  `cmd:"" help:"Write accounts into a file."`
 	Mail    mailCmd    `cmd:"" help:"Look at messages, and at those that could not be sent."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -100,6 +106,10 @@ func (a *app) report(err error) int {
 	var broken *config.Error
 	if errors.As(err, &usage) || errors.As(err, &broken) {
 		return exitUsage
+	}
+	var left partly
+	if errors.As(err, &left) {
+		return exitPartly
 	}
 	return exitFailure
 }

@@ -63,20 +63,3 @@ func logNotes(log *slog.Logger, r *config.Report) {
 		log.Warn("configuration: "+n.Text, "setting", n.Name)
 	}
 }
-
-type migrateCmd struct {
-	commonFlags
-}
-
-// Run migrates. Several at once wait for each other.
-func (c *migrateCmd) Run(a *app) error {
-	cfg, err := a.loadBeside(c.flags())
-	if err != nil {
-		return err
-	}
-	if err := server.Migrate(a.ctx, cfg); err != nil {
-		return err
-	}
-	a.say("The database's schema is up to date.")
-	return nil
-}

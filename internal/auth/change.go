@@ -85,6 +85,11 @@ type Rotation struct {
 	ReuseAudit AuditEntry
 }
 
+// RefreshOutdated is the number of a token that was exchanged before its session had
+// numbers, by a GoTrue that was replaced: whoever presents it has an old copy. No token of
+// ours has a negative number.
+const RefreshOutdated = -2
+
 // RotationOutcome says what [Rotation] led to.
 type RotationOutcome int
 

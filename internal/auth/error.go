@@ -100,6 +100,10 @@ const (
 	CodeRelationExists   Code = "relation_exists"    // the same relation holds already
 	CodeRelationNotFound Code = "relation_not_found" // no such relation that holds
 	CodeSessionUnknown   Code = "session_unknown"    // the caller has no such session
+	CodeAppUnknown       Code = "app_unknown"        // no application of the registry has this name
+	CodeWebhookSignature Code = "webhook_signature"  // the signature of a notice is missing, wrong, or of a secret that nobody has
+	CodeWebhookStale     Code = "webhook_stale"      // the notice is too old, from the future, or does not say when it was made
+	CodeWebhookReplayed  Code = "webhook_replayed"   // the same notice has been taken already
 
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
@@ -107,6 +111,10 @@ const (
 	CodeHookContentType       Code = "hook_payload_invalid_content_type"
 	CodeHookRefused           Code = "hook_refused"   // a hook said no; hook.Refusal has its status and sentence
 	CodeCaptchaFailed         Code = "captcha_failed" // no proof of a human, or none that could be verified
+
+	CodeTriggerFailed  Code = "trigger_failed"  // a trigger that the application has on our tables raised; nothing was changed
+	CodeTriggerRefused Code = "trigger_refused" // the same, on purpose: SQLSTATE PT4xx, Message is for the caller
+	CodeAccountInUse   Code = "account_in_use"  // rows of the application refer to the account, which can't be deleted
 )
 
 // Codes lists every code, for the tests that prove each surface knows all of them.
@@ -129,8 +137,12 @@ func Codes() []Code {
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
+		CodeAppUnknown,
+		CodeWebhookSignature,
+		CodeWebhookStale,
+		CodeWebhookReplayed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
-		CodeCaptchaFailed,
+		CodeCaptchaFailed, CodeTriggerFailed, CodeTriggerRefused, CodeAccountInUse,
 	}
 }
 

@@ -54,6 +54,8 @@ type Config struct {
 	Captcha Captcha
 	Hooks   Hooks
 
+	Webhooks Webhooks
+
 	EncryptionKey         Secret // 32 bytes: seals the private keys in the database
 	PreviousEncryptionKey Secret // 32 bytes or none: still opens what it sealed
 
@@ -73,6 +75,7 @@ type JWT struct {
 	Audience   string        // aud
 	TTL        time.Duration // at most MaxTokenTTL
 	Secret     Secret        // HS256 secret, at least 32 bytes, or none
+	SecretID   string        // kid of tokens that a replaced GoTrue has signed with Secret
 	Keys       Secret        // private JWKs as JSON, or none: the key ring then makes its own
 	AdminRoles []string      // role claims that may use the admin routes
 }

@@ -75,8 +75,9 @@ func TestServeDefaults(t *testing.T) {
 		Proof: Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
 		Mail: Mail{Port: 587, TLS: "starttls", SenderName: "127.0.0.1", AppName: "127.0.0.1", Locale: "en", Interval: time.Minute,
 			LinkURL: "http://127.0.0.1:8080/auth/v1/verify", CodeLife: time.Hour, Notices: notices()},
-		SMS:     SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
-		Captcha: Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
+		SMS:      SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
+		Captcha:  Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
+		Webhooks: Webhooks{Encoding: "hex"},
 
 		EncryptionKey: key, CORSOrigins: []string{"http://127.0.0.1:8080"},
 		HTTP: HTTP{ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,

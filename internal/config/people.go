@@ -15,6 +15,12 @@ func surfaces() []string {
 	return []string{SurfaceSupabase, SurfaceREST, SurfaceMirror, SurfaceLegacy, SurfaceAdmin}
 }
 
+// App is an application with an onboarding of its own.
+type App struct {
+	Name   string
+	Fields []string // of the profile that it needs; nil: the standard ones
+}
+
 // People says how an application sees its people.
 type People struct {
 	Roles        string        // name of a catalogue that ships with Cardea, or path of a YAML file
@@ -25,6 +31,7 @@ type People struct {
 	PhoneRegion  string        // of numbers without a country code: ISO 3166-1 alpha-2, "" for none
 	TokenTTL     time.Duration // access tokens of /api/auth
 	MinAge       int           // youngest age that a birth date may tell
+	Apps         []App         // that have an onboarding of their own
 
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
 }

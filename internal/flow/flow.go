@@ -105,6 +105,7 @@ type Config struct {
 	DefaultRole  string      // of new accounts that nobody gave another; "" for none
 	MinAge       int         // youngest age that a birth date may tell, in years
 	MaxAge       int         // oldest; 0: 120
+	Apps         []App       // that have an onboarding; the first is meant where none is named
 
 	Limiter        *ratelimit.Memory // nil: no limits
 	SignupPerIP    ratelimit.Limit

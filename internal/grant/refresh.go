@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/internal/token"
 )
 
 // RefreshParser checks the signature of a refresh token.
@@ -17,33 +18,83 @@ type RefreshParser interface {
 	ParseRefresh(token string) (session auth.ID, counter int64, err error)
 }
 
+// Legacy knows the refresh tokens of a GoTrue whose schema was taken over. The tokens of
+// each session stand for one number of ours, with which the session goes on.
+type Legacy interface {
+	// LegacyToken gives the session of a token of GoTrue's first kind, and 0 for one that
+	// was still good, auth.RefreshOutdated for an older one. auth.ErrNotFound for any other.
+	LegacyToken(ctx context.Context, token string) (session auth.ID, number int64, err error)
+	// LegacyKey gives the key of a session's tokens of the second kind, and the number of the
+	// newest that was made with it. auth.ErrNotFound when there is none.
+	LegacyKey(ctx context.Context, session auth.ID) (key []byte, newest int64, err error)
+}
+
 // Refresh is the grant of RFC 6749 §6 with rotation and reuse detection (OAuth 2.1 §4.3.1).
-type Refresh struct{ Tokens RefreshParser }
+type Refresh struct {
+	Tokens RefreshParser
+	Legacy Legacy // nil: no GoTrue was replaced
+}
 
 // Subject implements [Grant]: a refresh token can't be guessed, so there is no budget to
 // take from, and an attacker must not be able to use up somebody's.
 func (Refresh) Subject(*Request) string { return "" }
 
 // Prove implements [Grant].
-func (g Refresh) Prove(_ context.Context, r *Request) (Proof, error) {
+func (g Refresh) Prove(ctx context.Context, r *Request) (Proof, error) {
 	if r.RefreshToken == "" {
 		return Proof{}, auth.E(auth.CodeValidation, "refresh_token required")
 	}
 	if isOldGoTrue(r.RefreshToken) {
-		return Proof{}, auth.E(auth.CodeRefreshNotFound, "")
+		return g.proveOld(ctx, r.RefreshToken)
 	}
 	session, counter, err := g.Tokens.ParseRefresh(r.RefreshToken)
 	if err != nil {
-		return Proof{}, err
+		return g.proveForeign(ctx, r.RefreshToken, err)
 	}
 	return Proof{Refresh: &RefreshProof{session, counter}}, nil
 }
 
 // isOldGoTrue recognises GoTrue's first refresh tokens, twelve base32 characters. Clients of
-// a replaced GoTrue still hold some: the answer that makes them sign in again is "not
-// found", not "malformed".
+// a replaced GoTrue still hold some: where its sessions were not taken over, the answer that
+// makes them sign in again is "not found", not "malformed".
 func isOldGoTrue(token string) bool {
 	return len(token) == 12 && strings.Trim(token, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
+// proveOld looks a token of GoTrue's first kind up in its table.
+func (g Refresh) proveOld(ctx context.Context, text string) (Proof, error) {
+	if g.Legacy == nil {
+		return Proof{}, auth.E(auth.CodeRefreshNotFound, "")
+	}
+	session, number, err := g.Legacy.LegacyToken(ctx, text)
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
+		return Proof{}, auth.E(auth.CodeRefreshNotFound, "")
+	case err != nil:
+		return Proof{}, fmt.Errorf("grant: refresh token of GoTrue: %w", err)
+	}
+	return Proof{Refresh: &RefreshProof{session, number}}, nil
+}
+
+// proveForeign tries the key that GoTrue has left in the session's row; refused is the
+// answer when that is none either. The key lies in the database: whoever reads that can
+// make tokens with it. So it counts up to the number that GoTrue had come to, and no
+// further: once the session has gone on with us, such a token is an old copy.
+func (g Refresh) proveForeign(ctx context.Context, text string, refused error) (Proof, error) {
+	t, ok := token.ReadRefresh(text)
+	if g.Legacy == nil || !ok { // a mistyped token costs no question
+		return Proof{}, refused
+	}
+	key, newest, err := g.Legacy.LegacyKey(ctx, t.Session)
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
+		return Proof{}, refused
+	case err != nil:
+		return Proof{}, fmt.Errorf("grant: refresh token of GoTrue: %w", err)
+	case !t.MadeWith(key) || t.Counter > newest:
+		return Proof{}, refused
+	}
+	return Proof{Refresh: &RefreshProof{t.Session, t.Counter}}, nil
 }
 
 // continueSession is the issue step of a refresh. The store decides and rotates in one

@@ -14,11 +14,12 @@ type Store interface {
 	DeleteExpiredOneTimes(ctx context.Context, before time.Time, limit int) (int64, error)
 	DeleteDeadMessages(ctx context.Context, before time.Time, limit int) (int64, error)
 	DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error)
+	DeleteOldWebhooks(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
 // Cleaner deletes sessions that have ended, codes and links that have expired, messages that
-// were given up long ago, and devices that nobody has used for half a year, so that the
-// tables stay flat under a constant load. Messages that were sent are gone already. It works
+// were given up long ago, devices that nobody has used for half a year, and notices of other
+// servers that have become too old to be repeated, so that the tables stay flat under a constant load. Messages that were sent are gone already. It works
 // in small batches: a long delete would hold locks that sign-ins wait for.
 type Cleaner struct {
 	Store Store
@@ -86,6 +87,7 @@ func (c Cleaner) Once(ctx context.Context) (int64, error) {
 		func(limit int) (int64, error) { return c.Store.DeleteExpiredOneTimes(ctx, ended, limit) },
 		func(limit int) (int64, error) { return c.Store.DeleteDeadMessages(ctx, dead, limit) },
 		func(limit int) (int64, error) { return c.Store.DeleteOldDevices(ctx, now.Add(-keepDevices), limit) },
+		func(limit int) (int64, error) { return c.Store.DeleteOldWebhooks(ctx, now, limit) },
 	} {
 		n, err := c.inBatches(clean)
 		total, failed = total+n, errors.Join(failed, err)

@@ -34,6 +34,8 @@ func (f fakeStore) DeleteDeadMessages(_ context.Context, before time.Time, limit
 
 func (fakeStore) DeleteOldDevices(context.Context, time.Time, int) (int64, error) { return 0, nil }
 
+func (fakeStore) DeleteOldWebhooks(context.Context, time.Time, int) (int64, error) { return 0, nil }
+
 func (f fakeStore) DeleteEndedSessions(_ context.Context, ended, created, idle time.Time, limit int) (int64, error) {
 	return f.delete(ended, created, idle, limit)
 }

@@ -22,9 +22,10 @@ func (s *Server) grants(hasher *password.Hasher, policy password.Policy) map[str
 	if s.messages.hooks.Has(hook.PasswordVerification) {
 		byPassword.Attempt = s.passwordAttempt
 	}
+	legacy, _ := s.store.(grant.Legacy) // a database that may have been GoTrue's
 	return map[string]grant.Grant{
 		"password":      byPassword,
-		"refresh_token": grant.Refresh{Tokens: s.ring},
+		"refresh_token": grant.Refresh{Tokens: s.ring, Legacy: legacy},
 		"pkce":          &grant.PKCE{Store: s.store, Now: s.opt.Now},
 	}
 }

@@ -39,6 +39,16 @@ func (s *Server) openHooks() (*hook.Hooks, error) {
 	return h, nil
 }
 
+// openReceiver checks the secrets of notices that other servers send.
+func (s *Server) openReceiver() (err error) {
+	c := &s.cfg.Webhooks
+	s.receiver, err = hook.NewReceiver(c.Encoding, string(c.Secret), string(c.Previous))
+	if err != nil {
+		return fmt.Errorf("server: CARDEA_WEBHOOK_SECRET or CARDEA_WEBHOOK_PREVIOUS_SECRET: %w", err)
+	}
+	return nil
+}
+
 // flowHooks are the hooks as the flows see them.
 type flowHooks struct{ *messages }
 

@@ -9,15 +9,21 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/hook"
 	"github.com/cardea-auth/cardea/internal/password"
+	"github.com/cardea-auth/cardea/internal/web"
 )
 
 // metrics are the counters of this process, in the text format of Prometheus (0.0.4).
 type metrics struct {
 	leaks *password.Leaks // nil: nobody is asked
+
+	triggersFailed  atomic.Int64 // triggers of the application that raised
+	triggersRefused atomic.Int64 // and those that refused on purpose
 
 	mu    sync.Mutex
 	hooks map[hookOutcome]*hookCount
@@ -54,6 +60,17 @@ func (m *metrics) hookCalled(name hook.Name, took time.Duration, err error) {
 	m.hooks[k].took += took
 }
 
+// requestDone counts what an operator should hear of: an application's trigger that raises
+// keeps people from signing up, and is seen nowhere else.
+func (m *metrics) requestDone(ev *web.Event) {
+	switch ev.Code {
+	case auth.CodeTriggerFailed:
+		m.triggersFailed.Add(1)
+	case auth.CodeTriggerRefused:
+		m.triggersRefused.Add(1)
+	}
+}
+
 // ServeHTTP writes the counters. There are neither addresses nor ids of people in them.
 func (m *metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	var b bytes.Buffer
@@ -63,6 +80,9 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(&b, "# HELP cardea_leak_lookup_failures_total Look-ups without an answer; the password counted as good, unless failing closed is set.\n"+
 			"# TYPE cardea_leak_lookup_failures_total counter\ncardea_leak_lookup_failures_total %d\n", m.leaks.Failures())
 	}
+	fmt.Fprintf(&b, "# HELP cardea_trigger_failures_total Requests that failed because a trigger of the application raised.\n"+
+		"# TYPE cardea_trigger_failures_total counter\ncardea_trigger_failures_total{outcome=\"failed\"} %d\n"+
+		"cardea_trigger_failures_total{outcome=\"refused\"} %d\n", m.triggersFailed.Load(), m.triggersRefused.Load())
 	m.writeHooks(&b)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(b.Bytes()) // the client has gone: nobody is left to tell

@@ -102,6 +102,7 @@ type apis struct {
 	people    *flow.People
 	tenancy   *flow.Tenancy
 	callers   *web.Callers
+	webhooks  *flow.Webhooks
 	redirects *redirect.Rules
 	phones    flow.PhoneReader // nil: E.164 only
 }
@@ -112,6 +113,9 @@ func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	c.Issuer = s.restIssuer()
 	c.PeopleStore, c.TenantStore, c.Identifiers = s.store, s.store, s.store
 	c.SingleTenant, c.Verification, c.MinAge = single, p.Verification, p.MinAge
+	for _, app := range p.Apps {
+		c.Apps = append(c.Apps, flow.App(app))
+	}
 	if p.MinAge == 0 {
 		c.MinAge = -1 // any
 	}
@@ -133,6 +137,7 @@ func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) 
 		return nil, err
 	}
 	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), redirects: redirects, phones: c.Phones}
+	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
 		Verifier: s.trusted, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles, Own: s.cfg.JWT.Issuer,
 		Alive: func(ctx context.Context, caller auth.Caller) error {
@@ -172,7 +177,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceMirror) {
 		mux.Handle(mirrorPath+"/", http.StripPrefix(mirrorPath, mirror.Handler(mirror.Config{
-			Accounts: a.accounts, People: a.people, Callers: a.callers,
+			Accounts: a.accounts, People: a.people, Callers: a.callers, Webhooks: a.webhooks,
 			GoogleWebClientID: s.cfg.People.GoogleWebClientID, GoogleIOSClientID: s.cfg.People.GoogleIOSClientID,
 			GoogleAndroidClientID: s.cfg.People.GoogleAndroidClientID,
 		})))

@@ -61,6 +61,7 @@ type Server struct {
 	adminAPI http.Handler
 	stopping chan struct{} // closed when the server is told to stop
 	handler  http.Handler
+	receiver *hook.Receiver
 }
 
 // tokenSize is the longest token that our own routes read: accounts with much metadata
@@ -116,6 +117,9 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openReceiver(); err != nil {
+		return err
+	}
 	if err := s.openRoles(); err != nil {
 		return err
 	}
@@ -158,7 +162,7 @@ func (s *Server) openBox() (*seal.Box, error) {
 // openKeys opens the ring, making the first keys of a new database.
 func (s *Server) openKeys(ctx context.Context, box *seal.Box, hooks *hook.Hooks) (err error) {
 	c := token.Config{
-		Store: s.store, Box: box, Algorithm: s.cfg.JWT.Algorithm, GivenKeys: s.cfg.JWT.Keys, Secret: s.cfg.JWT.Secret,
+		Store: s.store, Box: box, Algorithm: s.cfg.JWT.Algorithm, GivenKeys: s.cfg.JWT.Keys, Secret: s.cfg.JWT.Secret, SecretID: s.cfg.JWT.SecretID,
 		Issuer: s.cfg.JWT.Issuer, Audience: s.cfg.JWT.Audience, TTL: s.cfg.JWT.TTL, Now: s.opt.Now, Rand: s.opt.Rand,
 		ReloadFailed: func(err error) { s.opt.Log.Warn("key ring: reload failed, going on with the known keys", "error", err) },
 	}

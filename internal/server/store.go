@@ -19,7 +19,10 @@ func Migrate(ctx context.Context, cfg config.Config) error {
 	} else {
 		err = postgres.Migrate(ctx, cfg.DatabaseURL)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, postgres.ErrForeignSchema):
+		return fmt.Errorf("server: %w: run `cardea migrate adopt --dry-run` first, and see docs/guides/adopt-supabase.md", err)
+	case err != nil:
 		return fmt.Errorf("server: migrate the database: %w", err)
 	}
 	return nil

@@ -101,7 +101,7 @@ func (s *Server) mount(hasher *password.Hasher, single auth.ID) error {
 	mux.HandleFunc("GET /readyz", s.ready)
 	client := web.ClientIP{Trusted: s.cfg.TrustedProxies}
 	s.handler = web.Stack(web.Config{
-		Log: s.opt.Log, Now: s.opt.Now, Rand: s.opt.Rand, Client: client,
+		Log: s.opt.Log, Now: s.opt.Now, Rand: s.opt.Rand, Client: client, Done: s.metrics.requestDone,
 		CORS: web.CORS{
 			Origins: s.cfg.CORSOrigins, Headers: corsHeaders(),
 			Expose: []string{"X-Total-Count", "Link", "X-Supabase-Api-Version", "X-Request-Id", "Retry-After"},

@@ -35,6 +35,9 @@ type Store interface {
 	Cleaner
 	Identifiers
 	External
+	Webhooks
+	Privacy
+	Moving
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error
@@ -66,10 +69,12 @@ type Users interface {
 	// when the account, or the session of RequireSession, does not exist. A new password or
 	// address takes every one-time token of the account away. One statement.
 	UpdateUser(ctx context.Context, id auth.ID, p auth.UserPatch) (auth.User, error)
-	// DeleteUser removes the account and everything that belongs to it.
+	// DeleteUser removes the account and everything that belongs to it. ErrHeld under a legal
+	// hold. Its subjects become tombstones.
 	DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error
 	// SoftDeleteUser keeps the row, replaces what identifies the person, empties metadata
-	// and password, sets deleted_at, and ends every session and factor.
+	// and password, sets deleted_at, and ends every session and factor. ErrHeld under a legal
+	// hold. Its subjects become tombstones.
 	SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error
 }
 
@@ -273,4 +278,26 @@ type Cleaner interface {
 	DeleteDeadMessages(ctx context.Context, before time.Time, limit int) (int64, error)
 	// DeleteOldDevices forgets at most limit devices that were last seen before the moment.
 	DeleteOldDevices(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DeleteOldWebhooks forgets at most limit notices that are not remembered beyond the moment.
+	DeleteOldWebhooks(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// Moving takes accounts over from other systems, and gives them away.
+type Moving interface {
+	// StartImport begins an import, or goes on with one: with resume, and the source and the
+	// digest of the last time, the answer is how far that came; else everything counts from 0.
+	StartImport(ctx context.Context, p auth.MoveProgress, resume bool) (auth.MoveProgress, error)
+	// MoveAccounts stores a batch with the progress that it makes, and says of each account
+	// what became of it, in their order. What is in the way of an account is left as it is, and
+	// the account is left out. Batches of all sources wait for each other: the same file read
+	// twice at once gives each account once. auth.ErrUnstorable when the database refuses one
+	// of the accounts; nothing is stored then.
+	MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.MoveOutcome, error)
+	// MoveTenant gives the tenant that stands for one of another system, and whether it was
+	// made now. ErrSlugTaken when a tenant that does not stand for it has the slug;
+	// ErrNotFound when the one that stood for it has been deleted.
+	MoveTenant(ctx context.Context, m auth.TenantMove) (t auth.Tenant, made bool, err error)
+	// CopyAccounts gives at most 1,000 accounts in the order of their ids, after the given one,
+	// with identities, profiles and memberships, and without factors.
+	CopyAccounts(ctx context.Context, after auth.ID, limit int) ([]auth.AccountCopy, error)
 }

@@ -75,6 +75,9 @@ type Config struct {
 	// Secret of 32 bytes or more verifies HS256 tokens without kid, as GoTrue's JWT_SECRET.
 	// It signs when Algorithm is HS256 and there are no GivenKeys. Empty: none.
 	Secret []byte
+	// SecretID is the kid of tokens that somebody else has signed with Secret, as GoTrue does
+	// with JWT_KEY_ID. Ours have none. Empty: none.
+	SecretID string
 
 	// TenantClaim is the name of the claim with the active tenant; "tenant_id" by default. The
 	// claims tenant_role and permissions go with it.
@@ -144,6 +147,9 @@ func (c *Config) complete() error {
 	}
 	if n := len(c.Secret); n > 0 && n < minSecret {
 		problems = append(problems, fmt.Errorf("the JWT secret has %d bytes: it must have %d or more", n, minSecret))
+	}
+	if n := len(c.SecretID); n > maxKeyID {
+		problems = append(problems, fmt.Errorf("the id of the JWT secret has %d bytes: it may have %d", n, maxKeyID))
 	}
 	switch c.Algorithm {
 	case ES256, RS256, EdDSA:

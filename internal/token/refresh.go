@@ -46,16 +46,21 @@ func (r *Ring) Refresh(session auth.ID, counter int64) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// macOf computes the MAC under the key of the session: HMAC-SHA256(master, label, session).
+// macOf computes the MAC under the key of the session.
 func macOf(master *key, session auth.ID, message []byte) [refreshMAC]byte {
+	var room [sha256.Size]byte
+	mac := hmac.New(sha256.New, sessionKey(room[:0], master, session))
+	mac.Write(message)
+	return [refreshMAC]byte(mac.Sum(room[:0]))
+}
+
+// sessionKey appends the key of a session: HMAC-SHA256(master, label, session).
+func sessionKey(to []byte, master *key, session auth.ID) []byte {
 	secret, _ := master.private.([]byte) // newKey has checked it
 	derive := hmac.New(sha256.New, secret)
 	derive.Write([]byte(refreshLabel))
 	derive.Write(session[:])
-	var room [sha256.Size]byte
-	mac := hmac.New(sha256.New, derive.Sum(room[:0]))
-	mac.Write(message)
-	return [refreshMAC]byte(mac.Sum(room[:0]))
+	return derive.Sum(to)
 }
 
 // ParseRefresh reads a refresh token and proves that we made it: its encoding is the only
@@ -63,30 +68,77 @@ func macOf(master *key, session auth.ID, message []byte) [refreshMAC]byte {
 // that are not revoked. It does not know whether the session lives or which number is
 // current; that is the store's answer. Errors have the code refresh_malformed.
 func (r *Ring) ParseRefresh(token string) (session auth.ID, counter int64, err error) {
+	t, ok := ReadRefresh(token)
+	if !ok {
+		return auth.ID{}, 0, errRefresh()
+	}
+	for _, master := range r.state.Load().masters {
+		if mac := macOf(master, t.Session, t.body()); hmac.Equal(mac[:], t.mac()) {
+			return t.Session, t.Counter, nil
+		}
+	}
+	return auth.ID{}, 0, errRefresh()
+}
+
+// Unproved is a refresh token of the right form, of which nobody has said yet who made it.
+type Unproved struct {
+	Session auth.ID
+	Counter int64
+
+	bytes [refreshMaxBytes]byte
+	size  int // of body and MAC
+}
+
+func (t *Unproved) body() []byte { return t.bytes[:t.size-refreshMAC] }
+func (t *Unproved) mac() []byte  { return t.bytes[t.size-refreshMAC : t.size] }
+
+// MadeWith reports whether the token was made with the key of its session that lies in a
+// row of GoTrue's. Such a key makes tokens of every number: the caller has to know which
+// ones GoTrue can have made.
+func (t *Unproved) MadeWith(key []byte) bool {
+	if len(key) < minGoTrueKey {
+		return false
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(t.body())
+	var room [sha256.Size]byte
+	return hmac.Equal(mac.Sum(room[:0])[:refreshMAC], t.mac())
+}
+
+// minGoTrueKey is the least length of a key in bytes; GoTrue makes 32.
+const minGoTrueKey = 16
+
+// ReadRefresh reads a refresh token without asking whether it is ours: its encoding is the
+// only one of these bytes, and the checksum is right.
+func ReadRefresh(token string) (t Unproved, ok bool) {
 	// The decoder skips line breaks, and one token would have many spellings.
 	if len(token) < 12 || len(token) > refreshMaxChars || strings.ContainsAny(token, "\r\n") {
-		return auth.ID{}, 0, errRefresh()
+		return t, false
 	}
 	var room [refreshMaxBytes + 2]byte
 	b, err := base64.RawURLEncoding.Strict().AppendDecode(room[:0], []byte(token))
 	if err != nil || len(b) < refreshHead+1+refreshTail || b[0] != refreshVersion {
-		return auth.ID{}, 0, errRefresh()
+		return t, false
 	}
-	body, sent, checksum := b[:len(b)-refreshTail], b[len(b)-refreshTail:len(b)-refreshChecksum], b[len(b)-refreshChecksum:]
+	body, checksum := b[:len(b)-refreshTail], b[len(b)-refreshChecksum:]
 	if sum := sha256.Sum256(b[:len(b)-refreshChecksum]); string(checksum) != string(sum[:refreshChecksum]) {
-		return auth.ID{}, 0, errRefresh()
+		return t, false
 	}
-	session = auth.ID(body[1:refreshHead])
 	number, size := binary.Uvarint(body[refreshHead:])
 	if size != len(body)-refreshHead || number > math.MaxInt64 || size != uvarintSize(number) {
-		return auth.ID{}, 0, errRefresh() // trailing bytes, overflow, or zeros on top
+		return t, false // trailing bytes, overflow, or zeros on top
 	}
-	for _, master := range r.state.Load().masters {
-		if mac := macOf(master, session, body); hmac.Equal(mac[:], sent) {
-			return session, int64(number), nil
-		}
-	}
-	return auth.ID{}, 0, errRefresh()
+	t.Session, t.Counter = auth.ID(body[1:refreshHead]), int64(number)
+	t.size = copy(t.bytes[:], b[:len(b)-refreshChecksum])
+	return t, true
+}
+
+// SessionKey is the key of a session's refresh tokens under the present master, in the form
+// in which GoTrue keeps it in its row: with it a GoTrue that takes the schema back reads
+// the tokens that we have made. Whoever has it can go on with that session.
+func (r *Ring) SessionKey(session auth.ID) string {
+	var room [sha256.Size]byte
+	return base64.RawURLEncoding.EncodeToString(sessionKey(room[:0], r.state.Load().refresh, session))
 }
 
 func uvarintSize(n uint64) int {

@@ -181,6 +181,9 @@ func FuzzParseRefresh(f *testing.F) {
 			refused(t, ring, text)
 			return
 		}
+		if read, ok := token.ReadRefresh(text); !ok || read.Session != id || read.Counter != counter {
+			t.Fatalf("%q reads as %+v", text, read)
+		}
 		if again := ring.Refresh(id, counter); again != text {
 			t.Fatalf("%q parses as %v, %d, which is written %q", text, id, counter, again)
 		}
@@ -205,4 +208,24 @@ func BenchmarkRefresh(b *testing.B) {
 			}
 		}
 	})
+}
+
+// With the key in its row a GoTrue that takes the schema back reads what we have made; the
+// key of one session is none of another's.
+func TestSessionKey(t *testing.T) {
+	t.Parallel()
+	ring := setup(t).ring
+	_, session := person()
+	key, err := base64.RawURLEncoding.DecodeString(ring.SessionKey(session.ID))
+	if err != nil || len(key) != 32 {
+		t.Fatalf("%d bytes, %v", len(key), err)
+	}
+	read, ok := token.ReadRefresh(ring.Refresh(session.ID, 300))
+	if !ok || read.Session != session.ID || read.Counter != 300 || !read.MadeWith(key) {
+		t.Errorf("%+v", read)
+	}
+	other, err := base64.RawURLEncoding.DecodeString(ring.SessionKey(auth.ID{9}))
+	if err != nil || read.MadeWith(other) || read.MadeWith(nil) || read.MadeWith(key[:8]) {
+		t.Errorf("a token is good with the key of another session (%v)", err)
+	}
 }

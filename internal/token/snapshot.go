@@ -84,7 +84,14 @@ func (r *Ring) build(keys []*key, rows []auth.SigningKey, now time.Time) (*snaps
 		}
 	}
 	if r.secret != nil {
-		s.sessions[""], s.shared[""] = []cardea.Key{r.secret.verifying()}, r.secret.verifying()
+		for _, kid := range []string{"", r.config.SecretID} {
+			if _, taken := s.shared[kid]; taken { // GoTrue lists the secret among its keys too
+				continue
+			}
+			k := r.secret.verifying()
+			k.ID = kid
+			s.sessions[kid], s.shared[kid] = []cardea.Key{k}, k
+		}
 		if r.config.source() == secretSigns {
 			s.access, s.apiKey = r.secret.signer, r.secret.signer
 		}
@@ -98,7 +105,7 @@ func (r *Ring) build(keys []*key, rows []auth.SigningKey, now time.Time) (*snaps
 			s.until = end
 		}
 		if _, taken := s.shared[k.row.ID]; taken {
-			return nil, fmt.Errorf("token: given key %q has the kid of a key in the database", k.row.ID)
+			return nil, fmt.Errorf("token: given key, or JWT secret, %q has the kid of a key in the database", k.row.ID)
 		}
 		s.add(k, r.config.source() == ringSigns)
 		publish(k)

@@ -27,6 +27,16 @@ type Object map[string]json.RawMessage
 // CodeValidation for NUL bytes, unpaired surrogates and
 // numbers out of range, which no database stores.
 func ReadObject(r *http.Request) (Object, error) {
+	body, err := ReadBody(r)
+	if err != nil {
+		return nil, err
+	}
+	return ParseObject(body)
+}
+
+// ReadBody gives the body as it came, for whoever has to check a signature first. Errors:
+// CodeBodyTooLarge; CodeBadJSON for one that ended early.
+func ReadBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -35,7 +45,7 @@ func ReadObject(r *http.Request) (Object, error) {
 	if err != nil {
 		return nil, &auth.Error{Code: auth.CodeBadJSON, Message: badJSONPrefix + "the body ended early", Cause: err}
 	}
-	return ParseObject(body)
+	return body, nil
 }
 
 // ReadOptionalObject is ReadObject for routes whose body may be missing.

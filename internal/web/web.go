@@ -100,6 +100,9 @@ type Config struct {
 	HSTS    bool          // the public URL is https
 	Timeout time.Duration // of one request's work
 	MaxBody int64         // bytes
+
+	// Done, if not nil, hears of each request that was answered; it must not wait.
+	Done func(ev *Event)
 }
 
 // Stack puts what every request goes through around next, outermost first: event and log
@@ -129,6 +132,9 @@ func Stack(c Config, next http.Handler) http.Handler {
 				}
 			}
 			logRequest(c, r, ev, rec, start)
+			if c.Done != nil {
+				c.Done(ev)
+			}
 		}()
 		inner.ServeHTTP(rec, r)
 	})

@@ -21,7 +21,7 @@ SELECT FROM auth.users WHERE id = $1 OR id = ANY (ARRAY(
 // the application's own tables.
 const deleteUser = `
 WITH u AS (
-	DELETE FROM auth.users WHERE id = $5 AND deleted_at IS NULL RETURNING id
+	DELETE FROM auth.users WHERE id = $5 AND deleted_at IS NULL AND NOT EXISTS (SELECT FROM auth.legal_holds WHERE user_id = $5) RETURNING id
 ), ` + endAudit + `
 SELECT count(*) FROM u`
 
@@ -34,16 +34,27 @@ func (s *Store) deleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntr
 	var (
 		b     pgx.Batch
 		found int64
+		held  bool
 	)
 	b.Queue(lockOwner, uuid(id))
+	b.Queue(isHeld, uuid(id)).QueryRow(func(row pgx.Row) error { return row.Scan(&held) })
+	b.Queue(buryLiving, uuid(id), timestamp(audit.At))
 	b.Queue(deleteUser, append(auditArgs(audit), uuid(id))...).QueryRow(func(row pgx.Row) error { return row.Scan(&found) })
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return storeError("delete user", err)
 	}
-	if found == 0 {
-		return auth.ErrNotFound
+	return deleted(found == 1, held)
+}
+
+// deleted says what came of a deletion.
+func deleted(found, held bool) error {
+	switch {
+	case found:
+		return nil
+	case held:
+		return auth.ErrHeld
 	}
-	return nil
+	return auth.ErrNotFound
 }
 
 // A soft deletion is a batch like an update. Whatever could be used to get in again, or
@@ -54,7 +65,7 @@ UPDATE auth.users SET deleted_at = $2, updated_at = $2, email = nullif($3::text,
 	encrypted_password = '', raw_app_meta_data = '{}', raw_user_meta_data = '{}',
 	email_change = '', phone_change = '', confirmation_token = '', recovery_token = '', email_change_token_new = '',
 	email_change_token_current = '', phone_change_token = '', reauthentication_token = ''
-WHERE id = $1 AND deleted_at IS NULL`
+WHERE id = $1 AND deleted_at IS NULL AND NOT EXISTS (SELECT FROM auth.legal_holds WHERE user_id = $1)`
 
 	// softDeleteIdentities also removes what was linked after the caller had looked: there
 	// is no replacement for it, and it must not stay.
@@ -88,8 +99,11 @@ func (s *Store) softDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 	var (
 		b     pgx.Batch
 		found bool
+		held  bool
 	)
 	b.Queue(lockOwner, key)
+	b.Queue(isHeld, key).QueryRow(func(row pgx.Row) error { return row.Scan(&held) })
+	b.Queue(buryLiving, key, at)
 	b.Queue(softDeleteUser, key, at, d.Email, d.Phone).Exec(func(tag pgconn.CommandTag) error {
 		found = tag.RowsAffected() == 1
 		return nil
@@ -104,8 +118,5 @@ func (s *Store) softDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 	if err := s.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return storeError("soft-delete user", err)
 	}
-	if !found {
-		return auth.ErrNotFound
-	}
-	return nil
+	return deleted(found, held)
 }

@@ -41,7 +41,7 @@ var (
 // Migrate brings the schema up to date. Of many callers at once, one migrates and the
 // others wait, up to five minutes. It needs a direct connection: the lock belongs to a
 // connection, which a pooler in transaction mode would not keep. ErrSchemaNewer, with
-// nothing changed, when the database is ahead.
+// nothing changed, when the database is ahead; ErrForeignSchema when it is a GoTrue's.
 //
 // The account must own the database or schema auth. One that may not create roles gets
 // them described as notices: see [MigrateNotify].
@@ -89,6 +89,10 @@ func prepareSchema(ctx context.Context, cfg *pgx.ConnConfig) (done bool, err err
 		return true, nil
 	case errors.Is(err, ErrSchemaNewer):
 		return false, err
+	case current == 0:
+		if err := refuseForeign(ctx, conn); err != nil {
+			return false, err
+		}
 	}
 	// CREATE SCHEMA IF NOT EXISTS asks for the right to create even when it exists, and two
 	// at once make one fail.

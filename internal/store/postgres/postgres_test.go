@@ -56,7 +56,7 @@ func exec(tb testing.TB, conn *pgx.Conn, sql string, args ...any) {
 
 // audited lets the suite read the audit log and make factors.
 type audited struct {
-	store.Store
+	*postgres.Store
 	conn *pgx.Conn
 }
 

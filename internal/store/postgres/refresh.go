@@ -63,7 +63,7 @@ FROM l u`
 
 // RotateRefresh implements store.Sessions.
 func (s *Store) RotateRefresh(ctx context.Context, r auth.Rotation) (auth.RotationResult, error) {
-	if r.Counter < 0 { // would match the parent of a session that was never refreshed
+	if r.Counter < 0 && r.Counter != auth.RefreshOutdated { // would match the parent of a session that was never refreshed
 		return auth.RotationResult{}, auth.ErrNotFound
 	}
 	var (

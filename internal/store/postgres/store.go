@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -59,7 +60,8 @@ type Config struct {
 
 // Store is a pool of connections. Its methods may be called from many goroutines.
 type Store struct {
-	pool *pgxpool.Pool
+	pool    *pgxpool.Pool
+	adopted atomic.Int32 // whether schema auth was GoTrue's: see isAdopted
 }
 
 // Open makes the pool. It does not wait for the database: the first call does, which
@@ -147,7 +149,16 @@ func storeError(what string, err error) error {
 		return auth.ErrNotFound
 	}
 	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		if err := triggerError(what, pg); err != nil {
+			return err
+		}
+	}
 	if errors.As(err, &pg) && pg.Code == foreignKeyViolation {
+		if what == "delete user" && pg.SchemaName != "auth" {
+			return &auth.Error{Code: auth.CodeAccountInUse, Cause: fmt.Errorf("postgres: %s: rows of %s.%s refer to it (%s)",
+				what, pg.SchemaName, pg.TableName, pg.ConstraintName)}
+		}
 		switch pg.ConstraintName { // of somebody or something that has just been deleted
 		case "memberships_tenant_id_fkey", "memberships_user_id_fkey", "profiles_user_id_fkey", "relations_subject_id_fkey",
 			"relations_object_id_fkey", "relations_tenant_id_fkey", "user_identifiers_user_id_fkey":
@@ -165,7 +176,8 @@ func storeError(what string, err error) error {
 		case "users_phone_key":
 			return auth.ErrPhoneTaken
 		case "users_pkey", "identities_pkey", "identities_provider_id_provider_unique", "outbox_pkey",
-			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey", "user_identifiers_pkey":
+			"one_time_tokens_pkey", "flow_state_pkey", "tenants_pkey", "relations_pkey", "user_identifiers_pkey",
+			"erasures_pkey", "legal_holds_pkey":
 			return auth.ErrIDTaken
 		case "signing_keys_pkey", "signing_keys_one_current", "signing_keys_one_standby":
 			return auth.ErrConflict

@@ -254,7 +254,7 @@ func wrap(op string, err error) error {
 			return taken
 		}
 	}
-	for _, known := range []error{auth.ErrNotFound, auth.ErrConflict, auth.ErrIDTaken, auth.ErrTooSoon, auth.ErrEmailTaken, auth.ErrPhoneTaken, auth.ErrSlugTaken} {
+	for _, known := range []error{auth.ErrNotFound, auth.ErrConflict, auth.ErrIDTaken, auth.ErrTooSoon, auth.ErrEmailTaken, auth.ErrPhoneTaken, auth.ErrSlugTaken, auth.ErrHeld} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -282,7 +282,8 @@ func takenBy(text string) error {
 		return auth.ErrPhoneTaken
 	case "users.id", "identities.id", "identities.provider_id, identities.provider",
 		"sessions.id", "signing_keys.kid", "api_keys.id", "api_keys.hash",
-		"one_time_tokens.id", "flow_state.id", "outbox.id", "tenants.id", "relations.id", "user_identifiers.id":
+		"one_time_tokens.id", "flow_state.id", "outbox.id", "tenants.id", "relations.id", "user_identifiers.id",
+		"erasures.id", "legal_holds.id":
 		return auth.ErrIDTaken
 	}
 	return nil

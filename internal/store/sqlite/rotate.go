@@ -31,7 +31,7 @@ const (
 // RotateRefresh implements store.Sessions. It decides and writes under the write lock,
 // so that of many callers with one token exactly one rotates.
 func (s *Store) RotateRefresh(ctx context.Context, rot auth.Rotation) (auth.RotationResult, error) {
-	if rot.Counter < 0 {
+	if rot.Counter < 0 && rot.Counter != auth.RefreshOutdated {
 		// No token has a negative number. -1 must not pass for the parent of the first one.
 		return auth.RotationResult{}, auth.ErrNotFound
 	}

@@ -258,6 +258,9 @@ func upsertIdentity(ctx context.Context, r runner, user auth.ID, id *auth.Identi
 // by foreign keys; audit entries stay.
 func (s *Store) DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntry) error {
 	return s.write(ctx, "delete user", func(r runner) error {
+		if err := mayDelete(ctx, r, id, audit.At); err != nil {
+			return err
+		}
 		if n, err := exec(ctx, r, sqlDeleteUser, id.String()); err != nil || n == 0 {
 			return orNotFound(err)
 		}
@@ -269,6 +272,9 @@ func (s *Store) DeleteUser(ctx context.Context, id auth.ID, audit auth.AuditEntr
 // after the caller had looked: it is removed, as it would keep naming the person.
 func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelete) error {
 	return s.write(ctx, "soft-delete user", func(r runner) error {
+		if err := mayDelete(ctx, r, id, d.At); err != nil {
+			return err
+		}
 		n, err := exec(ctx, r, sqlSoftDeleteUser, id.String(), str(d.Email), str(d.Phone), at(d.At))
 		if err != nil || n == 0 {
 			return orNotFound(err)

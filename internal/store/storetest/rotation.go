@@ -89,6 +89,9 @@ func rotationTable(_ *testing.T, e *env) {
 		{"from the future", 7, 6, 8, t0, after(time.Second), 0, auth.ErrNotFound, 7, 6},
 		{"from the far future", 7, 6, math.MaxInt64, t0, after(time.Second), 0, auth.ErrNotFound, 7, 6},
 		{"the parent of the first is no token", 0, -1, -1, time.Time{}, after(time.Second), 0, auth.ErrNotFound, 0, -1},
+		{"outdated when it began", 0, -1, auth.RefreshOutdated, time.Time{}, after(time.Second), auth.Reused, nil, 0, 0},
+		{"outdated", 7, 6, auth.RefreshOutdated, t0, after(time.Second), auth.Reused, nil, 0, 0},
+		{"no number at all", 7, 6, -3, t0, after(time.Second), 0, auth.ErrNotFound, 7, 6},
 		{"a large counter", math.MaxInt32 + 5, 1, math.MaxInt32 + 5, t0, after(time.Second), auth.Rotated, nil, math.MaxInt32 + 6, math.MaxInt32 + 5},
 	} {
 		n := i + 1

@@ -87,17 +87,30 @@ func Run(t *testing.T, f Factory) {
 		"keys":      keyCases(),
 		"apikeys":   apiKeyCases(),
 		"audit":     auditCases(),
+		"moving":    movingCases(),
 		"store":     storeCases(),
 
 		"identifiers": identifierCases(),
 		"external":    externalCases(),
+		"notices":     noticeCases(),
+		"erasure":     erasureCases(),
+		"holds":       holdCases(),
 	})
 }
 
 // Race proves that each method is one atomic intention when many callers try at once.
 func Race(t *testing.T, f Factory) {
 	t.Helper()
-	runGroups(t, f, map[string][]testCase{"race": raceCases(), "race of tokens and messages": raceOneTimeCases(), "race of tenants": raceTenantCases(), "race of identifiers": raceIdentifierCases(), "race of external users": raceExternalCases()})
+	runGroups(t, f, map[string][]testCase{
+		"race":                        raceCases(),
+		"race of tokens and messages": raceOneTimeCases(),
+		"race of tenants":             raceTenantCases(),
+		"race of identifiers":         raceIdentifierCases(),
+		"race of consents":            raceConsentCases(),
+		"race of deletions":           racePrivacyCases(),
+		"race of imports":             raceMovingCases(),
+		"race of external users":      raceExternalCases(),
+	})
 }
 
 func runGroups(t *testing.T, f Factory, groups map[string][]testCase) {
@@ -152,6 +165,8 @@ const (
 	kindFactor
 	kindTenant
 	kindRelation
+	kindErasure
+	kindHold
 )
 
 // fixedID gives the n-th id of a kind, in the form of a version 7 UUID.

@@ -138,12 +138,19 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "relation_exists", "This relation exists already"},
 	auth.CodeRelationNotFound: {404, "relation_not_found", "Relation not found"},
 	auth.CodeSessionUnknown:   {404, "session_unknown", "Session not found"},
+	auth.CodeAppUnknown:       {400, "app_unknown", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "webhook_signature", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "webhook_stale", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "webhook_replayed", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           {422, "hook_timeout", "Failed to reach hook within maximum time of 5.000000 seconds"},
 	auth.CodeHookTimeoutAfterRetry: {422, "hook_timeout_after_retry", "Failed to reach hook after maximum retries"},
 	auth.CodeHookAnswerTooLarge:    {422, "hook_payload_over_size_limit", "Payload size exceeded size limit of 204800 bytes"},
 	auth.CodeHookContentType:       {400, "hook_payload_invalid_content_type", "Invalid JSON response from hook"},
 	auth.CodeHookRefused:           {422, "unknown", "The request was refused by a hook"},
+	auth.CodeTriggerFailed:         {500, "unexpected_failure", "Database error saving new user"},
+	auth.CodeTriggerRefused:        {422, "trigger_refused", "The application refused the request"},
+	auth.CodeAccountInUse:          {409, "account_in_use", "Database error deleting user"},
 	auth.CodeCaptchaFailed:         {400, "captcha_failed", "captcha protection: request disallowed"},
 }
 
@@ -162,7 +169,7 @@ func (s *surface) writeError(w http.ResponseWriter, r *http.Request, e *auth.Err
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
 	message := out.message
-	if e.Message != "" && out.status < 500 {
+	if e.Message != "" && (out.status < 500 || e.Code == auth.CodeTriggerFailed) { // GoTrue's own sentence for each place
 		message = e.Message
 	}
 	if r := hook.RefusalOf(e); r != nil { // the application's own words, and its status

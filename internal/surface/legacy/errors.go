@@ -142,12 +142,19 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   conflict,
 	auth.CodeRelationNotFound: missing,
 	auth.CodeSessionUnknown:   missing,
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "WEBHOOK_SIGNATURE_INVALID", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           hookFailed,
 	auth.CodeHookTimeoutAfterRetry: hookFailed,
 	auth.CodeHookAnswerTooLarge:    hookFailed,
 	auth.CodeHookContentType:       hookFailed,
 	auth.CodeHookRefused:           {422, "HOOK_REFUSED", "The application behind this server refused the request"},
+	auth.CodeTriggerFailed:         {500, "TRIGGER_FAILED", "A trigger of the application failed, and nothing was changed"},
+	auth.CodeTriggerRefused:        {422, "TRIGGER_REFUSED", "The application refused the request"},
+	auth.CodeAccountInUse:          {409, "ACCOUNT_IN_USE", "The application keeps something that belongs to this account"},
 	auth.CodeCaptchaFailed:         {400, "CAPTCHA_FAILED", "The proof that a person is asking is missing or not valid"},
 }
 

@@ -173,12 +173,19 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "", "This assignment exists already"},
 	auth.CodeRelationNotFound: {404, "", "There is no such assignment"},
 	auth.CodeSessionUnknown:   {404, "", "Session not found"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           {502, "", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {502, "", saysHook},
 	auth.CodeHookAnswerTooLarge:    {502, "", saysHook},
 	auth.CodeHookContentType:       {502, "", saysHook},
 	auth.CodeHookRefused:           {422, "", "The application behind this server refused the request"},
+	auth.CodeTriggerFailed:         {500, "", "A trigger of the application failed, and nothing was changed"},
+	auth.CodeTriggerRefused:        {422, "", "The application refused the request"},
+	auth.CodeAccountInUse:          {409, "", "The application keeps something that belongs to this account"},
 	auth.CodeCaptchaFailed:         {400, "", "The proof that a person is asking is missing or not valid"},
 }
 

@@ -5,10 +5,13 @@
 //	POST /auth/identifier-status          how a person can sign in; public
 //	POST /auth/last-method                remember how the caller signed in
 //	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
+//	POST /webhooks/auth/password-changed  a signed notice: every session of somebody ends
 //	GET  /users/me                        the caller
 //	PUT  /users/me                        change the caller
 //	PUT  /users/me/phone                  another number
 //	GET  /users/me/identities             the caller's ways in
+//	GET  /users/me/auth-state             what is left to do before ?app= lets the caller in
+//	POST /users/me/onboarding             the onboarding of ?app= is completed
 //	GET  /users/me/preferences            and PUT; the object itself
 //	GET  /users/me/notification-settings  and PUT
 //	GET  /users/me/privacy-settings       and PUT
@@ -41,6 +44,7 @@ type Config struct {
 	Accounts *flow.Accounts
 	People   *flow.People
 	Callers  *web.Callers
+	Webhooks *flow.Webhooks
 	// Client ids that GET /auth/config tells; "" is told as null.
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
 }
@@ -72,10 +76,13 @@ func routes() []route {
 		{"POST", "/auth/identifier-status", true, (*surface).identifierStatus},
 		{"POST", "/auth/last-method", false, (*surface).lastMethod},
 		{"POST", "/auth/link-identity", false, (*surface).linkIdentity},
+		{"POST", "/webhooks/auth/password-changed", true, (*surface).passwordChanged},
 		{"GET", "/users/me", false, (*surface).me},
 		{"PUT", "/users/me", false, (*surface).changeMe},
 		{"PUT", "/users/me/phone", false, (*surface).changePhone},
 		{"GET", "/users/me/identities", false, (*surface).identities},
+		{"GET", "/users/me/auth-state", false, (*surface).authState},
+		{"POST", "/users/me/onboarding", false, (*surface).onboard},
 		{"GET", "/users", false, (*surface).list},
 		{"GET", "/users/{id}", false, (*surface).get},
 		{"PUT", "/users/{id}", false, (*surface).change},

@@ -44,7 +44,7 @@ func failureCodes() []auth.Code {
 	return []auth.Code{
 		auth.CodeInternal, auth.CodeUnavailable, auth.CodeRequestTimeout, auth.CodeBodyTooLarge, codeBadMethod, codeNoRoute,
 		auth.CodeHookTimeout, auth.CodeHookTimeoutAfterRetry, auth.CodeHookAnswerTooLarge, auth.CodeHookContentType,
-		auth.CodeHookRefused,
+		auth.CodeHookRefused, auth.CodeTriggerFailed, auth.CodeTriggerRefused, auth.CodeAccountInUse,
 	}
 }
 

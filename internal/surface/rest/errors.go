@@ -138,12 +138,19 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeRelationExists:   {409, "RELATION_EXISTS", "This relation exists already"},
 	auth.CodeRelationNotFound: {404, "RELATION_NOT_FOUND", "Relation not found"},
 	auth.CodeSessionUnknown:   {404, "SESSION_NOT_FOUND", "Session not found"},
+	auth.CodeAppUnknown:       {400, "UNKNOWN_APP", "There is no such application"},
+	auth.CodeWebhookSignature: {401, "WEBHOOK_SIGNATURE_INVALID", "The signature is missing or wrong"},
+	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
+	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
 	auth.CodeHookTimeout:           {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookAnswerTooLarge:    {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookContentType:       {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookRefused:           {422, "HOOK_REFUSED", "The application behind this server refused the request"},
+	auth.CodeTriggerFailed:         {500, "TRIGGER_FAILED", "A trigger of the application failed, and nothing was changed"},
+	auth.CodeTriggerRefused:        {422, "TRIGGER_REFUSED", "The application refused the request"},
+	auth.CodeAccountInUse:          {409, "ACCOUNT_IN_USE", "The application keeps something that belongs to this account"},
 	auth.CodeCaptchaFailed:         {400, "CAPTCHA_FAILED", "The proof that a person is asking is missing or not valid"},
 }
 

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cardea-auth/cardea/internal/config"
+	"github.com/cardea-auth/cardea/internal/store/postgres"
+)
+
+// errNoGoTrue: GoTrue works on PostgreSQL only.
+var errNoGoTrue = errors.New("server: GoTrue's schema lives in PostgreSQL, and DATABASE_URL names another database")
+
+// AdoptOptions is what an operator says beside the configuration.
+type AdoptOptions struct {
+	DryRun        bool
+	AcceptVersion string        // see postgres.AdoptConfig
+	LockTimeout   time.Duration // see postgres.AdoptConfig
+	Notice        func(message string)
+}
+
+// Adopt takes over the schema of a GoTrue in the configured database, and then runs the
+// migrations that are newer than what an adoption makes. The report says what was found,
+// also with an error.
+func Adopt(ctx context.Context, cfg config.Config, o AdoptOptions) (postgres.AdoptReport, error) {
+	if _, sqlite := cfg.SQLitePath(); sqlite {
+		return postgres.AdoptReport{}, errNoGoTrue
+	}
+	r, err := postgres.Adopt(ctx, postgres.AdoptConfig{
+		URL: cfg.DatabaseURL, Audience: cfg.JWT.Audience, AcceptVersion: o.AcceptVersion, LockTimeout: o.LockTimeout, DryRun: o.DryRun,
+		Now: time.Now, Notice: o.Notice,
+	})
+	if err != nil {
+		return r, fmt.Errorf("server: %w", err)
+	}
+	if o.DryRun {
+		return r, nil
+	}
+	return r, Migrate(ctx, cfg)
+}
+
+// Release gives an adopted schema back to GoTrue. With keepSessions people stay signed in:
+// the keys of their sessions are written into the rows, where GoTrue looks for them.
+func Release(ctx context.Context, cfg config.Config, keepSessions bool, lockTimeout time.Duration) (postgres.ReleaseReport, error) {
+	if _, sqlite := cfg.SQLitePath(); sqlite {
+		return postgres.ReleaseReport{}, errNoGoTrue
+	}
+	c := postgres.ReleaseConfig{URL: cfg.DatabaseURL, LockTimeout: lockTimeout, Now: time.Now}
+	if err := postgres.CheckAdopted(ctx, cfg.DatabaseURL); err != nil {
+		return postgres.ReleaseReport{}, fmt.Errorf("server: %w", err)
+	}
+	if keepSessions {
+		s, err := Open(ctx, cfg, Options{})
+		if err != nil {
+			return postgres.ReleaseReport{}, err
+		}
+		c.SessionKey = s.ring.SessionKey // it needs no database
+		if err := s.Close(); err != nil {
+			return postgres.ReleaseReport{}, err
+		}
+	}
+	r, err := postgres.Release(ctx, c)
+	if err != nil {
+		return r, fmt.Errorf("server: %w", err)
+	}
+	return r, nil
+}
