@@ -7,8 +7,8 @@ import "time"
 type ExternalUser struct {
 	Issuer, Subject string // empty for an account that no issuer has vouched for
 	Person          Person
-	// Gone says that there was an account of the subject, and is none any more. The subject is
-	// kept, so that a token which is still good makes no new one (A15.5); Person is zero.
+	// Gone says that there was an account of the subject, and is none any more: a token which is
+	// still good must make no new one (A15.5). Person is zero then.
 	Gone bool
 	// SourceAt is when the issuer last said how its account stands, EvidenceAt when it was last
 	// asked about addresses; zero: never.
@@ -42,6 +42,9 @@ type ExternalPlan struct {
 type Provisioning struct {
 	Issuer, Subject string
 	Email, Phone    string // normalised and proved, or ""
-	At              time.Time
-	Decide          func(c ExternalCandidates) (ExternalPlan, error)
+	// Tombstones are what the deletion of an account with this subject is remembered by, see
+	// [TombstoneOf].
+	Tombstones []string
+	At         time.Time
+	Decide     func(c ExternalCandidates) (ExternalPlan, error)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -89,7 +90,8 @@ func (p *Provisioner) Sync(ctx context.Context, r usersync.Request) (usersync.Re
 	for range provisionTries {
 		free := !errors.Is(err, auth.ErrIDTaken) // the subject, as an id of ours
 		var result usersync.Result
-		in := auth.Provisioning{Issuer: id.Issuer, Subject: id.Subject, Email: id.Email, Phone: id.Phone, At: r.At}
+		in := auth.Provisioning{Issuer: id.Issuer, Subject: id.Subject, Email: id.Email, Phone: id.Phone, At: r.At,
+			Tombstones: []string{auth.TombstoneOf(p.names[id.Issuer], id.Subject), strings.ToLower(id.Subject)}}
 		in.Decide = func(c auth.ExternalCandidates) (auth.ExternalPlan, error) {
 			result.Plan = usersync.Decide(r.Rules, r.Identity, p.candidates(&c, &id))
 			if result.Plan.Action == usersync.ActionRefuse {

@@ -70,9 +70,6 @@ func externalUser(ctx context.Context, db querier, issuer, subject string, e *au
 		return err
 	}
 	e.Issuer, e.Subject = issuer, subject
-	if e.Gone = !user.Valid; e.Gone {
-		return nil
-	}
 	err := scanPerson(db.QueryRow(ctx, personByID, user), &e.Person)
 	if errors.Is(err, pgx.ErrNoRows) { // softly deleted
 		e.Gone, e.Person, err = true, auth.Person{}, nil
@@ -142,6 +139,14 @@ func externalCandidates(ctx context.Context, tx pgx.Tx, p *auth.Provisioning) (a
 		c.Subject = &bySubject
 	case !errors.Is(err, pgx.ErrNoRows):
 		return c, err
+	default:
+		var gone bool
+		if err := tx.QueryRow(ctx, tombstoned, p.Tombstones).Scan(&gone); err != nil {
+			return c, err
+		}
+		if gone {
+			c.Subject = &auth.ExternalUser{Issuer: p.Issuer, Subject: p.Subject, Gone: true}
+		}
 	}
 	var err error
 	if c.Email, err = byAddress(ctx, tx, idByEmail, p.Email, p.Issuer); err == nil {

@@ -46,10 +46,6 @@ func externalUser(ctx context.Context, r runner, issuer, subject string, e *auth
 		return err
 	}
 	e.Issuer, e.Subject = issuer, subject
-	e.Gone = user.IsZero()
-	if e.Gone {
-		return nil
-	}
 	err := readPerson(ctx, r, user, &e.Person)
 	if isNotFound(err) { // softly deleted
 		e.Gone, e.Person, err = true, auth.Person{}, nil
@@ -93,6 +89,14 @@ func candidates(ctx context.Context, r runner, p *auth.Provisioning) (auth.Exter
 		c.Subject = &bySubject
 	case !isNotFound(err):
 		return c, err
+	default:
+		gone, err := buried(ctx, r, p.Tombstones)
+		if err != nil {
+			return c, err
+		}
+		if gone {
+			c.Subject = &auth.ExternalUser{Issuer: p.Issuer, Subject: p.Subject, Gone: true}
+		}
 	}
 	for _, by := range []struct {
 		query, address string

@@ -169,13 +169,17 @@ func externalGone(_ *testing.T, e *env) {
 	e.provision(arriving("two", 2))
 	e.ok("DeleteUser", e.DeleteUser(e.ctx, userID(1), audit(60, "x", "team")))
 	e.ok("SoftDeleteUser", e.SoftDeleteUser(e.ctx, userID(2), auth.SoftDelete{At: after(time.Hour), Audit: audit(61, "x", "team")}))
-	for _, subject := range []string{"one", "two"} {
-		p := arriving(subject, 3)
-		p.Decide = func(c auth.ExternalCandidates) (auth.ExternalPlan, error) {
-			e.same("gone", true, c.Subject != nil && c.Subject.Gone && c.Subject.Person.User.ID.IsZero())
+	for _, c := range []struct {
+		subject, tombstone string
+		gone               bool
+	}{{"one", userID(1).String(), true}, {"two", "none", true}, {"three", "none", false}} {
+		p := arriving(c.subject, 3)
+		p.Tombstones = []string{"nobody", c.tombstone}
+		p.Decide = func(got auth.ExternalCandidates) (auth.ExternalPlan, error) {
+			e.same(c.subject, c.gone, got.Subject != nil && got.Subject.Gone && got.Subject.Person.User.ID.IsZero())
 			return auth.ExternalPlan{}, nil
 		}
-		e.same("and still is", true, e.provision(p).Gone)
+		e.provision(p)
 	}
 }
 

@@ -5,7 +5,7 @@
 CREATE TABLE external_subjects (
     issuer text NOT NULL,
     subject text NOT NULL,
-    user_id text REFERENCES users (id) ON DELETE SET NULL,
+    user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     source_at integer,
     evidence_at integer,
     created_at integer NOT NULL,
