@@ -16,7 +16,7 @@ MAX_MB    := 35
 
 # Where concurrency matters. The race detector costs a second build of everything, so the
 # pure packages are left out.
-RACE := . ./internal/store/... ./internal/token/... ./internal/password/... ./internal/server/...
+RACE := . ./usersync/... ./internal/store/... ./internal/token/... ./internal/password/... ./internal/server/...
 
 # Node that setup.sh may have fetched for an old distribution.
 export PATH := $(CURDIR)/bin/node:$(PATH)
@@ -81,7 +81,7 @@ bench-verifier: ## the verifier beside other libraries, on one processor and on 
 
 # Modules of their own, so that a service pulls in no framework but its own. The commands
 # of the main module don't see them.
-ADAPTERS := $(patsubst %/go.mod,%,$(wildcard adapters/*/go.mod examples/*/go.mod))
+ADAPTERS := $(patsubst %/go.mod,%,$(wildcard adapters/*/go.mod examples/*/go.mod usersync/*/go.mod))
 
 .PHONY: test-adapters
 test-adapters: ## the adapters to gin, echo, fiber, connect and grpc, plain chi, and the examples with libraries of their own

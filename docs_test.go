@@ -107,6 +107,7 @@ func checkProof(proof string) string {
 		return err.Error()
 	}
 	inTests := strings.HasPrefix(file, "test/") || strings.HasPrefix(file, "internal/store/storetest/") ||
+		strings.HasPrefix(file, "usersync/synctest/") ||
 		strings.Contains(file, "/testdata/") || strings.HasSuffix(file, "_test.go")
 	if !inTests {
 		return fmt.Sprintf("%s is not a test", file)

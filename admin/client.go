@@ -52,6 +52,7 @@ type Client struct {
 	Keys      *Keys
 	APIKeys   *APIKeys
 	Messages  *Messages
+	Erasures  *Erasures
 
 	c      *Config
 	url    string
@@ -96,7 +97,7 @@ func New(c Config) (*Client, error) {
 
 func (c *Client) bind() {
 	c.Users, c.Tenants, c.Relations, c.Roles = &Users{c}, &Tenants{c}, &Relations{c}, &Roles{c}
-	c.Keys, c.APIKeys, c.Messages = &Keys{c}, &APIKeys{c}, &Messages{c}
+	c.Keys, c.APIKeys, c.Messages, c.Erasures = &Keys{c}, &APIKeys{c}, &Messages{c}, &Erasures{c}
 }
 
 // Because gives a client whose changes say why in the audit log, for methods that don't ask
@@ -123,7 +124,9 @@ type call struct {
 	query  url.Values
 	body   any    // nil: none
 	reason string // "" is the client's
-	out    any    // nil: the answer is not looked at
+	// explains sends the reason with a read, too: some are as grave as a change.
+	explains bool
+	out      any // nil: the answer is not looked at
 }
 
 // do sends the request, again where that is safe, and decodes the answer.
@@ -200,7 +203,7 @@ func (c *Client) once(ctx context.Context, k call, path string, body []byte) ([]
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if reason := first(k.reason, c.reason); reason != "" && k.method != http.MethodGet {
+	if reason := first(k.reason, c.reason); reason != "" && (k.method != http.MethodGet || k.explains) {
 		req.Header.Set("X-Reason", extValue(reason))
 	}
 	res, err := c.http.Do(req)

@@ -2,9 +2,12 @@ package usersync_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/cardea-auth/cardea"
+	"github.com/cardea-auth/cardea/cardeatest"
 	"github.com/cardea-auth/cardea/usersync"
 )
 
@@ -64,5 +67,27 @@ func BenchmarkDecide(b *testing.B) {
 		if p := usersync.Decide(usersync.Rules{}, id, usersync.Candidates{Email: &u, Phone: &u}); p.Action != usersync.ActionRepoint {
 			b.Fatal(p.Action)
 		}
+	}
+}
+
+// BenchmarkGuard is a whole guarded request with a cached token, without and with the mirror.
+func BenchmarkGuard(b *testing.B) {
+	iss := issuer(b)
+	store, _ := onSQLite(b)
+	users := newSyncer(b, iss, usersync.Config{Store: store})
+	v := iss.Verifier()
+	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	r := iss.Request("GET", "/me", cardeatest.User{Email: mail})
+	for name, h := range map[string]http.Handler{
+		"without": v.Require(cardea.Authenticated())(nothing),
+		"with":    v.Require(cardea.Authenticated(), users.Require())(nothing),
+	} {
+		b.Run(name, func(b *testing.B) {
+			w := httptest.NewRecorder()
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(w, r)
+			}
+		})
 	}
 }

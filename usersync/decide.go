@@ -33,8 +33,9 @@ type Candidates struct {
 //     or deleted, the user is refused. If it was superseded, the subject moves to the
 //     active row with the same proved phone, else e-mail, else it is released.
 //  3. A row with the same proved e-mail, else phone: it gets the subject. Both sides must
-//     have proved the address: a row in which somebody wrote it down is not linked. A match
-//     that is banned or deactivated refuses: a new subject does not undo a ban.
+//     have proved the address: a row in which somebody wrote it down is not linked, nor one
+//     whose owner has another address by now. A match that is banned or deactivated refuses:
+//     a new subject does not undo a ban.
 //  4. A new row.
 //
 // An address that nobody proved is not stored. One that another row has is not filled in.
@@ -93,8 +94,9 @@ func (d *decision) known(u *User) Plan {
 	case StatusActive:
 		return d.update(u, false)
 	case StatusBanned:
-		// Only the issuer's own, later word ends its ban.
-		if d.id.Standing == StandingGood && d.id.SourceAt.After(u.SourceAt) {
+		// Only the issuer's own word ends its ban, if it is not older: the same version of the
+		// account, seen later, may say that the ban is over.
+		if d.id.Standing == StandingGood && !d.id.SourceAt.Before(u.SourceAt) {
 			return d.update(u, true)
 		}
 	case StatusSuperseded:
@@ -142,13 +144,14 @@ func (d *decision) unknown(release string) Plan {
 
 // banned gives a row whose owner may not come in, and who has proved one of the addresses.
 // It counts whatever the rules say of linking: a new subject must not undo it. An address
-// that nobody proved does not count, or one who is banned could lock its owner out.
+// that nobody proved does not count, or one who is banned could lock its owner out; nor does
+// one that has another owner by now.
 func (d *decision) banned() *User {
 	shut := func(u *User) bool { return u.Status == StatusBanned || u.Status == StatusDeactivated }
-	if u := d.rows.Email; u != nil && shut(u) && u.EmailVerified && d.mayLink(u) {
+	if u := d.rows.Email; u != nil && shut(u) && u.EmailVerified && !u.EmailStale && d.mayLink(u) {
 		return u
 	}
-	if u := d.rows.Phone; u != nil && shut(u) && u.PhoneVerified && d.mayLink(u) {
+	if u := d.rows.Phone; u != nil && shut(u) && u.PhoneVerified && !u.PhoneStale && d.mayLink(u) {
 		return u
 	}
 	return nil
@@ -172,10 +175,10 @@ func (d *decision) link(u *User, by channel) *User {
 	if u == nil || u.Status != StatusActive || !d.mayLink(u) {
 		return nil
 	}
-	if by == channelEmail && (d.rules.NoEmailLink || !u.EmailVerified) {
+	if by == channelEmail && (d.rules.NoEmailLink || !u.EmailVerified || u.EmailStale) {
 		return nil
 	}
-	if by == channelPhone && (d.rules.NoPhoneLink || !u.PhoneVerified) {
+	if by == channelPhone && (d.rules.NoPhoneLink || !u.PhoneVerified || u.PhoneStale) {
 		return nil
 	}
 	return u
@@ -191,16 +194,15 @@ func (d *decision) update(u *User, unban bool) Plan {
 	if d.id.Standing == StandingGood && d.id.SourceAt.After(u.SourceAt) {
 		p.Set.SourceAt, changed = d.id.SourceAt, true // older news of a ban has no say then
 	}
-	email, emailConflict := d.email(u)
-	phone, phoneConflict := d.phone(u)
-	p.Set.Email, p.Set.EmailVerified = email.value, email.proved
-	p.Set.Phone, p.Set.PhoneVerified = phone.value, phone.proved
-	for _, c := range []*Conflict{emailConflict, phoneConflict} {
-		if c != nil {
-			p.Conflicts = append(p.Conflicts, *c)
+	email, phone := d.email(u), d.phone(u)
+	p.Set.Email, p.Set.EmailVerified, p.Set.EmailAge = email.value, email.proved, email.age
+	p.Set.Phone, p.Set.PhoneVerified, p.Set.PhoneAge = phone.value, phone.proved, phone.age
+	for _, c := range []change{email, phone} {
+		changed = changed || c.proved || c.age != ""
+		if c.conflict != nil {
+			p.Conflicts = append(p.Conflicts, *c.conflict)
 		}
 	}
-	changed = changed || email.proved || phone.proved
 	if u.AuthProvider == "" && d.id.AuthProvider != "" {
 		p.Set.AuthProvider, changed = d.id.AuthProvider, true
 	}
@@ -214,44 +216,66 @@ func (d *decision) update(u *User, unban bool) Plan {
 	return p
 }
 
-// address is an address with its flag. As a change, an empty value leaves the value alone,
-// and false the flag.
+// address is one of the two of a row.
 type address struct {
-	value  string
-	proved bool
+	value         string // normalised
+	there         bool   // the row has one, well-formed or not
+	proved, stale bool
 }
 
-func (d *decision) email(u *User) (address, *Conflict) {
-	have := address{NormalizeEmail(u.Email), u.EmailVerified}
-	holder := d.rows.Email
-	return d.fill(channelEmail, u, have, u.Email != "", d.id.Email, holder, holder != nil && holder.EmailVerified)
+// change is what becomes of an address. An empty value leaves it alone, and false the flag.
+type change struct {
+	value    string
+	proved   bool
+	age      Age
+	conflict *Conflict
 }
 
-func (d *decision) phone(u *User) (address, *Conflict) {
-	have := address{NormalizePhone(u.Phone), u.PhoneVerified}
-	holder := d.rows.Phone
-	return d.fill(channelPhone, u, have, u.Phone != "", d.id.Phone, holder, holder != nil && holder.PhoneVerified)
+func (d *decision) email(u *User) change {
+	of := func(u *User) address {
+		return address{NormalizeEmail(u.Email), u.Email != "", u.EmailVerified, u.EmailStale}
+	}
+	return d.fill(channelEmail, u, d.id.Email, d.rows.Email, of)
+}
+
+func (d *decision) phone(u *User) change {
+	of := func(u *User) address {
+		return address{NormalizePhone(u.Phone), u.Phone != "", u.PhoneVerified, u.PhoneStale}
+	}
+	return d.fill(channelPhone, u, d.id.Phone, d.rows.Phone, of)
 }
 
 // fill decides about one address of u: the value, if u has none, and whether its flag rises.
-// A flag is about the value beside it: the proof of another address lifts nothing.
-func (d *decision) fill(by channel, u *User, have address, has bool, offered string, holder *User, heldProved bool) (address, *Conflict) {
+// A flag is about the value beside it: the proof of another address lifts nothing, and says
+// that the one beside it is its owner's no more.
+func (d *decision) fill(by channel, u *User, offered string, holder *User, of func(*User) address) change {
+	have := of(u)
 	switch {
 	case offered == "":
-		return address{}, nil
-	case has && have.value == offered:
-		return address{proved: !have.proved}, nil
-	case has:
-		return address{}, &Conflict{Field: string(by), Kind: ConflictDiffers}
+		return change{}
+	case have.there && have.value == offered:
+		c := change{proved: !have.proved}
+		if have.stale {
+			c.age = AgeCurrent
+		}
+		return c
+	case have.there:
+		c := change{conflict: &Conflict{Field: string(by), Kind: ConflictDiffers}}
+		if have.proved && !have.stale {
+			c.age = AgeStale
+		}
+		return c
 	case holder == nil || holder.ID == u.ID:
-		return address{offered, true}, nil
+		return change{value: offered, proved: true}
 	}
 	kind := ConflictTaken
-	switch {
-	case !heldProved:
+	switch held := of(holder); {
+	case !held.proved:
 		kind = ConflictUnproved
+	case held.stale:
+		kind = ConflictStale
 	case !d.mayLink(holder):
 		kind = ConflictForeign
 	}
-	return address{}, &Conflict{Field: string(by), Kind: kind, With: holder.ID}
+	return change{conflict: &Conflict{Field: string(by), Kind: kind, With: holder.ID}}
 }

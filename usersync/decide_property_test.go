@@ -103,6 +103,14 @@ func TestPropertiesOfDecide(t *testing.T) {
 			}
 			proof := id.Proved()
 			linked := plan.Action == usersync.ActionRepoint || plan.Action == usersync.ActionMove
+			if was := before[max(0, slices.IndexFunc(before, func(u usersync.User) bool { return u.ID == after.ID })):]; linked && len(was) > 0 {
+				found := was[0]
+				byEmail := proof.Email != "" && proof.Email == found.Email && !found.EmailStale
+				byPhone := proof.Phone != "" && proof.Phone == found.Phone && !found.PhoneStale
+				if !byEmail && !byPhone {
+					t.Fatalf("linked by an address that has another owner by now: %+v by %+v", found, id)
+				}
+			}
 			if linked && (proof.Email == "" || proof.Email != after.Email) && (proof.Phone == "" || proof.Phone != after.Phone) {
 				t.Fatalf("linked without a proof: %+v by %+v", after, id)
 			}
@@ -138,8 +146,8 @@ func keeps(t *rapid.T, old, now usersync.User) {
 	if (old.Status == usersync.StatusDeactivated || old.Status == usersync.StatusDeleted) && now.Status == usersync.StatusActive {
 		t.Fatalf("shut out, and back: %+v, then %+v", old, now)
 	}
-	if old.Status == usersync.StatusBanned && now.Status == usersync.StatusActive && !now.SourceAt.After(old.SourceAt) {
-		t.Fatalf("a ban ended without newer news: %+v, then %+v", old, now)
+	if old.Status == usersync.StatusBanned && now.Status == usersync.StatusActive && now.SourceAt.Before(old.SourceAt) {
+		t.Fatalf("a ban ended by older news: %+v, then %+v", old, now)
 	}
 }
 

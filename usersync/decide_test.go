@@ -105,6 +105,12 @@ func taken(p usersync.Plan, list ...usersync.Conflict) usersync.Plan {
 	return p
 }
 
+// stale adds that the row's own address has another owner by now.
+func stale(p usersync.Plan) usersync.Plan {
+	p.Set.EmailAge = usersync.AgeStale
+	return p
+}
+
 // S2.32, A15.2: who is linked to a row, and who is not (S2.28, B2.9, B2.11, B2.12).
 func TestLinking(t *testing.T) {
 	t.Parallel()
@@ -144,8 +150,14 @@ func TestLinking(t *testing.T) {
 		{"e-mail goes before phone", usersync.Rules{}, who(proved(mail, phone)),
 			[]usersync.User{row("a", "old", mail, ""), row("b", "older", "", phone)},
 			repoint("a", usersync.Conflict{Field: "phone", Kind: usersync.ConflictTaken, With: "b"})},
-		{"the row keeps its own e-mail", usersync.Rules{}, who(proved("new@example.org", phone)),
-			[]usersync.User{row("a", "old", mail, phone)}, repoint("a", emailIs(usersync.ConflictDiffers, ""))},
+		{"the row keeps its own e-mail, but is not found by it any more", usersync.Rules{}, who(proved("new@example.org", phone)),
+			[]usersync.User{row("a", "old", mail, phone)}, stale(repoint("a", emailIs(usersync.ConflictDiffers, "")))},
+		{"a mailbox that has another owner by now links nobody", usersync.Rules{}, who(proved(mail, "")),
+			[]usersync.User{row("a", "old", mail, "", func(u *usersync.User) { u.EmailStale = true })},
+			taken(create(nil), emailIs(usersync.ConflictStale, "a"))},
+		{"nor does such a number", usersync.Rules{}, who(proved("", phone)),
+			[]usersync.User{row("a", "old", "", phone, func(u *usersync.User) { u.PhoneStale = true })},
+			taken(create(nil), usersync.Conflict{Field: "phone", Kind: usersync.ConflictStale, With: "a"})},
 		{"a tombstone is not linked", usersync.Rules{}, who(proved(mail, "")),
 			[]usersync.User{row("a", "old", mail, "", status(usersync.StatusDeleted))}, taken(create(nil), emailIs(usersync.ConflictTaken, "a"))},
 	})
@@ -186,7 +198,13 @@ func TestKnownUser(t *testing.T) {
 		{"an unconfirmed e-mail is not filled in", usersync.Rules{}, known(func(id *usersync.Identity) { id.Email = mail }),
 			[]usersync.User{row("a", "old", "", phone)}, nothing()},
 		{"another e-mail replaces nothing", usersync.Rules{}, known(proved("new@example.org", "")), []usersync.User{row("a", "old", mail, "")},
+			update(usersync.Changes{EmailAge: usersync.AgeStale}, usersync.Conflict{Field: "email", Kind: usersync.ConflictDiffers})},
+		{"and again", usersync.Rules{}, known(proved("new@example.org", "")),
+			[]usersync.User{row("a", "old", mail, "", func(u *usersync.User) { u.EmailStale = true })},
 			nothing(usersync.Conflict{Field: "email", Kind: usersync.ConflictDiffers})},
+		{"the first one is back", usersync.Rules{}, known(proved(mail, "")),
+			[]usersync.User{row("a", "old", mail, "", func(u *usersync.User) { u.EmailStale = true })},
+			update(usersync.Changes{EmailAge: usersync.AgeCurrent})},
 		{"flags rise", usersync.Rules{}, known(proved(mail, "")),
 			[]usersync.User{row("a", "old", mail, "", func(u *usersync.User) { u.EmailVerified = false })}, update(usersync.Changes{EmailVerified: true})},
 		{"the proof of another address lifts no flag", usersync.Rules{}, known(proved("new@example.org", "")),
@@ -237,6 +255,9 @@ func TestInactiveRows(t *testing.T) {
 			[]usersync.User{row("a", "old", mail, "", status(usersync.StatusBanned))}, refused("a", usersync.StatusBanned)},
 		{"B2.16 one address of an active row, one of a banned", usersync.Rules{}, who(proved(mail, phone)),
 			[]usersync.User{row("a", "old", mail, ""), row("b", "other", "", phone, off)}, refused("b", usersync.StatusDeactivated)},
+		{"nor by an address that has another owner by now", usersync.Rules{}, who(proved(mail, "")),
+			[]usersync.User{row("a", "old", mail, "", off, func(u *usersync.User) { u.EmailStale = true })},
+			taken(create(nil), usersync.Conflict{Field: "email", Kind: usersync.ConflictStale, With: "a"})},
 		{"one who is banned locks nobody out by writing an address down", usersync.Rules{}, who(proved(mail, "")),
 			[]usersync.User{row("a", "old", mail, "", off, func(u *usersync.User) { u.EmailVerified = false })},
 			taken(create(nil), usersync.Conflict{Field: "email", Kind: usersync.ConflictUnproved, With: "a"})},
@@ -270,6 +291,8 @@ func TestStanding(t *testing.T) {
 		{"banned", usersync.Rules{}, news(usersync.StandingBanned, 5), []usersync.User{row("a", "old", mail, "")}, to(usersync.StatusBanned, 5)},
 		{"the news of a ban is older", usersync.Rules{}, news(usersync.StandingBanned, 5), []usersync.User{row("a", "old", mail, "", heard(6))}, stays},
 		{"a ban ends", usersync.Rules{}, news(usersync.StandingGood, 6), []usersync.User{row("a", "old", mail, "", banned, heard(5))}, to(usersync.StatusActive, 6)},
+		{"a ban is over, and nothing else changed", usersync.Rules{}, news(usersync.StandingGood, 5), []usersync.User{row("a", "old", mail, "", banned, heard(5))},
+			usersync.Plan{Action: usersync.ActionUpdate, UserID: "a", Set: usersync.Changes{Status: usersync.StatusActive}}},
 		{"older news ends no ban", usersync.Rules{}, news(usersync.StandingGood, 4), []usersync.User{row("a", "old", mail, "", banned, heard(5))},
 			usersync.Plan{Action: usersync.ActionRefuse, UserID: "a", Reason: usersync.StatusBanned}},
 		{"the issuer does not undo what the service decided", usersync.Rules{}, news(usersync.StandingGood, 6), []usersync.User{row("a", "old", mail, "", off)},

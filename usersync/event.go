@@ -108,7 +108,7 @@ func tasks(id string, at time.Time, consumers []string, p Plan, u User) ([]Task,
 		if c == ConsumerHook && kind != EventCreated {
 			continue
 		}
-		t := Task{ID: id, Consumer: c, Payload: payload, DueAt: at, CreatedAt: at}
+		t := Task{ID: id, Consumer: c, Payload: payload, UserID: u.ID, DueAt: at, CreatedAt: at}
 		if c == ConsumerHook {
 			t.LeasedUntil, t.Attempts = at.Add(hookLease), 1
 		}

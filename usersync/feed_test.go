@@ -116,10 +116,10 @@ func TestFeed(t *testing.T) {
 			crm.says(http.StatusServiceUnavailable)
 			u := ensure(cardeatest.User{ID: "one", Email: mail})
 			ensure(cardeatest.User{ID: "two", Email: mail})
-			if _, err := users.Delete(t.Context(), u.ID); err != nil {
+			if _, err := users.UpdateProfile(t.Context(), u.ID, usersync.Profile{FirstName: "Ada"}); err != nil {
 				t.Fatal(err)
 			}
-			all := []string{"user.created", "user.deleted", "user.linked"}
+			all := []string{"user.created", "user.linked", "user.updated"}
 			users.Drain(t.Context())
 			if got, tries := billing.got(); !slices.Equal(got, all) || tries != 3 {
 				t.Errorf("billing got %v in %d tries", got, tries)
@@ -135,13 +135,20 @@ func TestFeed(t *testing.T) {
 			if got, tries := crm.got(); !slices.Equal(got, all) || tries != 12 || crm.bad+billing.bad != 0 {
 				t.Errorf("crm got %v in %d tries; %d bad", got, tries, crm.bad+billing.bad)
 			}
+			if _, tries := billing.got(); tries != 3 || count("tasks") != 0 {
+				t.Errorf("billing was told %d times, %d tasks", tries, count("tasks"))
+			}
+			if _, err := users.Delete(t.Context(), u.ID); err != nil {
+				t.Fatal(err)
+			}
+			users.Drain(t.Context())
 			for _, e := range crm.events {
 				if e.Type == usersync.EventDeleted && (e.Data.User.Email != nil || e.Data.User.Status != usersync.StatusDeleted) {
 					t.Errorf("a deletion that tells who it was: %+v", e)
 				}
 			}
-			if _, tries := billing.got(); tries != 3 || count("tasks") != 0 {
-				t.Errorf("billing was told %d times, %d tasks", tries, count("tasks"))
+			if got, _ := crm.got(); !slices.Contains(got, "user.deleted") || len(got) != 4 {
+				t.Errorf("crm got %v", got)
 			}
 		})
 	}

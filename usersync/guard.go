@@ -64,7 +64,7 @@ func withProvision(ctx context.Context, p *cardea.Principal, got Provision) cont
 	return ctx
 }
 
-// UserFrom gives the caller's row. Behind [Syncer.Require] false means that the mode is
+// UserFrom gives the caller's row, which is read-only: requests share it. Behind [Syncer.Require] false means that the mode is
 // BestEffort and something is down.
 func UserFrom(ctx context.Context) (User, bool) { return cardea.UserFrom[User](ctx) }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -235,3 +236,6 @@ func respond(status int, body any) *http.Response {
 	_, _ = rec.Write(text)
 	return rec.Result()
 }
+
+// unix gives a clock that stands still.
+func unix(seconds int64) func() time.Time { return func() time.Time { return time.Unix(seconds, 0) } }

@@ -37,6 +37,8 @@ type SupabaseUser struct {
 	// Client is nil for one of its own. Redirects are not followed and cookies not kept:
 	// the request carries somebody's token.
 	Client *http.Client
+	// Now is the clock, by which a ban is over; nil means time.Now.
+	Now func() time.Time
 }
 
 // Ask implements Source.
@@ -60,8 +62,14 @@ func (s SupabaseUser) Ask(ctx context.Context, p *cardea.Principal, token string
 	if u.ID != p.Subject {
 		return Identity{}, refusedBy(errors.New("the answer is about another user"))
 	}
-	id := u.identity(p.Issuer)
-	id.Standing, id.SourceAt = StandingUnknown, time.Time{}
+	now := s.Now
+	if now == nil {
+		now = time.Now
+	}
+	id := u.standing(u.identity(p.Issuer), now())
+	if id.Standing == StandingGood && id.SourceAt.IsZero() {
+		id.Standing = StandingUnknown // good, but nobody says since when
+	}
 	return id, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -152,6 +153,7 @@ func TestSupabaseUser(t *testing.T) {
 	want := usersync.Identity{
 		Issuer: here, Subject: "ada", Email: mail, EmailVerified: true, Phone: phone, AuthProvider: "google",
 		Providers: []usersync.Provider{{Name: "google", ID: "i1"}, {Name: "email", ID: "ada"}}, Profile: usersync.Profile{FullName: "Ada King"},
+		Standing: usersync.StandingBanned, SourceAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -205,3 +205,40 @@ func (c channel) Deliver(_ context.Context, _ string, payload []byte) error {
 	c <- string(payload)
 	return nil
 }
+
+// A consumer that hangs holds nobody else up.
+func TestSlowConsumer(t *testing.T) {
+	t.Parallel()
+	iss := issuer(t)
+	store, _ := onSQLite(t)
+	release, heard := make(chan struct{}), make(channel, 10)
+	users := newSyncer(t, iss, usersync.Config{Store: store, Poll: time.Hour, Consumers: []usersync.Consumer{hangs(release), heard}})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		users.Run(ctx)
+	}()
+	for n := range 3 {
+		u := cardeatest.User{ID: fmt.Sprint("u", n)}
+		if _, err := users.Ensure(t.Context(), iss.Principal(u), iss.Token(u)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		<-heard
+	}
+	stop()
+	close(release)
+	<-done
+}
+
+// hangs is a consumer that does not answer until the test lets it.
+type hangs chan struct{}
+
+func (hangs) Name() string { return "hangs" }
+
+func (h hangs) Deliver(context.Context, string, []byte) error {
+	<-h
+	return nil
+}

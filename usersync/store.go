@@ -139,7 +139,10 @@ type Task struct {
 	ID       string
 	Consumer string
 	Payload  []byte // JSON
-	Attempts int    // leases so far, the present one included
+	// UserID is the row that the task speaks of, "" for none. When that is deleted, so are its
+	// tasks, but for the news of the deletion. Lease leaves it empty.
+	UserID   string
+	Attempts int // leases so far, the present one included
 	DueAt    time.Time
 	// LeasedUntil is the lease that Settle ends.
 	LeasedUntil time.Time

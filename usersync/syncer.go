@@ -91,11 +91,13 @@ type Syncer struct {
 	consumers []string
 	cache     cache
 	memory    memory
-	wake      chan struct{}
+	wake      []chan struct{} // one for each chore of Run
 
 	mu      sync.Mutex
 	flights map[flightKey]*flight
 	resting map[string]rest // issuers that did not answer
+	asked   map[userKey]time.Time
+	broken  time.Time // when the database last failed
 }
 
 // Provision is what became of a user.
@@ -113,8 +115,11 @@ func New(c Config) (*Syncer, error) {
 	}
 	c = c.withDefaults()
 	s := &Syncer{
-		c: c, wake: make(chan struct{}, 1), flights: map[flightKey]*flight{}, resting: map[string]rest{},
+		c: c, flights: map[flightKey]*flight{}, resting: map[string]rest{}, asked: map[userKey]time.Time{},
 		cache: newCache(c.CacheTTL, c.CacheSize), memory: memory{most: c.MemoryQueue},
+	}
+	for range s.chores() {
+		s.wake = append(s.wake, make(chan struct{}, 1))
 	}
 	if c.OnCreated != nil {
 		s.consumers = append(s.consumers, ConsumerHook)
@@ -217,6 +222,10 @@ func (s *Syncer) Ensure(ctx context.Context, p *cardea.Principal, token string) 
 	if u, ok := s.cache.get(key, s.c.Now()); ok {
 		return Provision{User: u, Provisioned: true}, nil
 	}
+	if s.c.Mode == BestEffort && s.databaseRests() {
+		s.later(ctx, p, token, errRests)
+		return Provision{}, nil
+	}
 	got, err := s.join(ctx, p, token)
 	if err == nil || s.c.Mode == Required || !outage(err) {
 		return got, err
@@ -240,7 +249,7 @@ func (s *Syncer) provision(ctx context.Context, p *cardea.Principal, token strin
 		return s.create(ctx, p, token, generation)
 	case err != nil:
 		return Provision{}, s.failed(ctx, "find", p, err)
-	case u.Status == StatusSuperseded:
+	case u.Status == StatusSuperseded, u.Status == StatusBanned && s.mayAsk(p):
 		return s.create(ctx, p, token, generation)
 	case u.Status != StatusActive:
 		return Provision{}, inactive(u)
@@ -254,9 +263,30 @@ func (s *Syncer) provision(ctx context.Context, p *cardea.Principal, token strin
 }
 
 // lacks says whether the token has an address that the row has not, and nobody asked the
-// issuer lately.
+// issuer lately. What it says decides; the token only gives the hint.
 func (s *Syncer) lacks(u User, p *cardea.Principal) bool {
-	return ((u.Email == "" && p.Email != "") || (u.Phone == "" && p.Phone != "")) && s.now().Sub(u.EvidenceAt) >= s.c.AskEvery
+	email, phone := NormalizeEmail(p.Email), NormalizePhone(p.Phone)
+	lacks := (email != "" && email != u.Email && !u.EmailStale) || (phone != "" && phone != u.Phone && !u.PhoneStale)
+	return lacks && s.now().Sub(u.EvidenceAt) >= s.c.AskEvery
+}
+
+// mayAsk says whether the issuer may be asked now whether its ban of a user is over: bans
+// end by the clock, without any news. Not with each request of somebody who was banned.
+func (s *Syncer) mayAsk(p *cardea.Principal) bool {
+	if s.c.Sources[p.Issuer] == nil {
+		return false
+	}
+	key, now := userKey{p.Issuer, p.Subject}, s.c.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if asked, ok := s.asked[key]; ok && now.Sub(asked) >= 0 && now.Sub(asked) < s.c.AskEvery {
+		return false
+	}
+	if len(s.asked) >= s.c.CacheSize {
+		clear(s.asked)
+	}
+	s.asked[key] = now
+	return true
 }
 
 func inactive(u User) error {
@@ -312,63 +342,24 @@ func (s *Syncer) sync(ctx context.Context, r Request, generation uint64) (Provis
 	return Provision{User: u, Provisioned: true, Created: created}, nil
 }
 
+// databaseRestFor is how long requests that may go on without a row do not try a database
+// that has just failed: they would wait for a time-out each.
+const databaseRestFor = time.Second
+
+var errRests = errors.New("usersync: the database failed a moment ago")
+
+func (s *Syncer) databaseRests() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := s.c.Now().Sub(s.broken)
+	return !s.broken.IsZero() && since >= 0 && since < databaseRestFor
+}
+
 // failed reports a failure of the database and gives the answer for it (S2.14).
 func (s *Syncer) failed(ctx context.Context, op string, p *cardea.Principal, err error) error {
+	s.mu.Lock()
+	s.broken = s.c.Now()
+	s.mu.Unlock()
 	s.c.OnFailure(ctx, Failure{Op: op, Issuer: p.Issuer, Subject: p.Subject, Err: err})
 	return cardea.NewError(cardea.CodeUserUnavailable, err)
 }
-
-// Deactivate shuts a user out until [Syncer.Reactivate]; the issuer can't undo it.
-// [ErrNoUser], [ErrFinal].
-func (s *Syncer) Deactivate(ctx context.Context, userID string) (User, error) {
-	return s.edit(ctx, Edit{ID: userID, Status: StatusDeactivated})
-}
-
-// Reactivate lets a user in again whom the service has shut out.
-func (s *Syncer) Reactivate(ctx context.Context, userID string) (User, error) {
-	return s.edit(ctx, Edit{ID: userID, Status: StatusActive})
-}
-
-// Supersede closes a duplicate: its addresses are free, and its owner is led to the row that
-// has them next (S2.30).
-func (s *Syncer) Supersede(ctx context.Context, userID string) (User, error) {
-	return s.edit(ctx, Edit{ID: userID, Status: StatusSuperseded})
-}
-
-// Delete removes everything personal and leaves a tombstone, so that a token which is still
-// good does not make the user anew. Deleting again changes nothing.
-func (s *Syncer) Delete(ctx context.Context, userID string) (User, error) {
-	return s.edit(ctx, Edit{ID: userID, Status: StatusDeleted})
-}
-
-// UpdateProfile replaces the fields that set has.
-func (s *Syncer) UpdateProfile(ctx context.Context, userID string, set Profile) (User, error) {
-	return s.edit(ctx, Edit{ID: userID, Profile: set})
-}
-
-func (s *Syncer) edit(ctx context.Context, e Edit) (User, error) {
-	e.At, e.Consumers = s.now(), s.consumers
-	var err error
-	if e.EventID, err = s.newID(e.At); err != nil {
-		return User{}, err
-	}
-	u, err := s.c.Store.Edit(ctx, e)
-	if err != nil {
-		return User{}, err
-	}
-	s.changed(u)
-	return u, nil
-}
-
-// changed drops what is known of a row, under a subject that it had before too, and lets
-// the consumers hear of it.
-func (s *Syncer) changed(u User) {
-	s.cache.forgetRow(u)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Forget drops a user's row from the cache: for when something else changed it.
-func (s *Syncer) Forget(issuer, subject string) { s.cache.forget(userKey{issuer, subject}) }

@@ -21,8 +21,9 @@ import (
 // project is an issuer whose users may or may not have proved their addresses.
 type project struct {
 	confirmed atomic.Bool
+	banned    atomic.Bool
+	email     atomic.Value // another address, if set
 	asked     atomic.Int32
-	user      atomic.Value // the answer, if set
 }
 
 // RoundTrip answers GET /user, for any token.
@@ -32,6 +33,14 @@ func (pr *project) RoundTrip(r *http.Request) (*http.Response, error) {
 		"id": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "email": mail, "phone": phone,
 		"user_metadata": map[string]any{"email_verified": true, "phone_verified": true, "full_name": "Ada King"},
 		"app_metadata":  map[string]any{"provider": "email"},
+	}
+	if other, ok := pr.email.Load().(string); ok {
+		user["email"] = other
+		delete(user, "phone")
+	}
+	user["updated_at"] = "2026-01-02T03:04:05Z"
+	if pr.banned.Load() {
+		user["banned_until"] = "2099-01-01T00:00:00Z"
 	}
 	if pr.confirmed.Load() {
 		user["email_confirmed_at"], user["phone_confirmed_at"] = "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"
@@ -301,6 +310,9 @@ func TestMemoryQueueIsBounded(t *testing.T) {
 	if users.Waiting() != 2 || !strings.Contains(heard.ops(), "queue") {
 		t.Errorf("%d wait; %s", users.Waiting(), heard.ops())
 	}
+	if n := store.calls.Load(); n != 1 {
+		t.Errorf("%d requests waited for a database that had just failed", n)
+	}
 	store.down.Store(false)
 	users.Drain(t.Context())
 	if n := count("users"); n != 2 {
@@ -445,5 +457,119 @@ func TestCheck(t *testing.T) {
 	}
 	if _, err := json.Marshal(q.String()); err != nil || q.String() == "" {
 		t.Error(q.String())
+	}
+}
+
+// Account takeover by an address that has another owner by now: Ada changes her address at
+// the issuer; later somebody else gets the old mailbox and signs up with it.
+func TestMailboxWithANewOwner(t *testing.T) {
+	t.Parallel()
+	iss := issuer(t)
+	pr := &project{}
+	pr.confirmed.Store(true)
+	store, count := onSQLite(t)
+	users := newSyncer(t, iss, usersync.Config{Store: store, Sources: map[string]usersync.Source{
+		iss.URL(): usersync.SupabaseUser{URL: "https://project.test", Client: &http.Client{Transport: pr}},
+	}})
+	ensure := func(id, email string) usersync.User {
+		t.Helper()
+		iss.Clock().Advance(11 * time.Minute)
+		got, err := users.Ensure(t.Context(), &cardea.Principal{Issuer: iss.URL(), Subject: id, Email: email}, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.User
+	}
+	ada := ensure("ada", mail)
+	pr.email.Store("ada@new.example")
+	if u := ensure("ada", "ada@new.example"); u.ID != ada.ID || u.Email != mail || !u.EmailStale {
+		t.Errorf("Ada: %+v", u)
+	}
+	asked := pr.asked.Load()
+	if ensure("ada", "ada@new.example"); pr.asked.Load() != asked {
+		t.Error("asked again about what is known")
+	}
+	pr.email.Store(mail)
+	if u := ensure("bob", mail); u.ID == ada.ID || u.Email != "" {
+		t.Errorf("the new owner of the mailbox: %+v", u)
+	}
+	if n := count("users"); n != 2 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// A ban ends by the clock, without any news: the issuer is asked, and not with every request
+// of somebody who is banned.
+func TestBanIsOver(t *testing.T) {
+	t.Parallel()
+	iss := issuer(t)
+	pr := &project{}
+	pr.confirmed.Store(true)
+	pr.banned.Store(true)
+	store, _ := onSQLite(t)
+	users := newSyncer(t, iss, usersync.Config{Store: store, Sources: map[string]usersync.Source{
+		iss.URL(): usersync.SupabaseUser{URL: "https://project.test", Client: &http.Client{Transport: pr}},
+	}})
+	ensure := func() error {
+		_, err := users.Ensure(t.Context(), &cardea.Principal{Issuer: iss.URL(), Subject: "ada", Email: mail}, "ada")
+		return err
+	}
+	for range 20 {
+		if err := ensure(); cardea.CodeOf(err) != cardea.CodeUserInactive {
+			t.Fatal(err)
+		}
+	}
+	if n := pr.asked.Load(); n > 2 {
+		t.Errorf("asked %d times", n)
+	}
+	pr.banned.Store(false)
+	iss.Clock().Advance(11 * time.Minute)
+	if err := ensure(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A15.6, B3.6: a trigger that somebody put on the table and that raises stops nobody, is
+// heard of, and what it kept out comes in when it is gone, without a new request.
+func TestRaisingTrigger(t *testing.T) {
+	t.Parallel()
+	for _, db := range databases(t) {
+		t.Run(db.name, func(t *testing.T) {
+			t.Parallel()
+			iss := issuer(t)
+			store, run, stop, err := openStore(t.Context(), db.dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
+			heard := &failures{}
+			users := newSyncer(t, iss, usersync.Config{Store: store, Mode: usersync.BestEffort, OnFailure: heard.hear})
+			h := service(iss.Verifier(), users)
+			count := func() int { return run("SELECT count(*) FROM " + db.table + "users") }
+			on, off := []string{
+				`CREATE TRIGGER handle_new_user AFTER INSERT ON usersync_users BEGIN SELECT RAISE(ABORT, 'no subscription'); END`,
+			}, `DROP TRIGGER handle_new_user`
+			if db.name == "postgres" {
+				on, off = []string{
+					`CREATE FUNCTION handle_new_user() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no subscription'; END $$`,
+					`CREATE TRIGGER handle_new_user AFTER INSERT ON usersync.users FOR EACH ROW EXECUTE FUNCTION handle_new_user()`,
+				}, `DROP TRIGGER handle_new_user ON usersync.users`
+			}
+			for _, statement := range on {
+				run(statement)
+			}
+			ada := iss.Request("GET", "/me", cardeatest.User{ID: "ada", Email: mail})
+			if rec := send(h, ada); rec.Code != http.StatusOK || rec.Header().Get("Provisioned") != "no" {
+				t.Errorf("%d %v", rec.Code, rec.Header())
+			}
+			if heard.ops() != "sync" || !strings.Contains(heard.list[0].Err.Error(), "no subscription") || count() != 0 || users.Waiting() != 1 {
+				t.Errorf("heard %q, %d rows, %d wait", heard.ops(), count(), users.Waiting())
+			}
+			run(off)
+			users.Drain(t.Context())
+			if count() != 1 || users.Waiting() != 0 {
+				t.Errorf("afterwards: %d rows, %d wait", count(), users.Waiting())
+			}
+		})
 	}
 }

@@ -20,6 +20,10 @@ type User struct {
 	// a table of the service's own may hold others too, which link nobody.
 	Email, Phone                 string
 	EmailVerified, PhoneVerified bool
+	// EmailStale and PhoneStale: the issuer vouches for another address of the owner by now.
+	// The row keeps its own, but is not found by it any more: the next owner of the mailbox
+	// or number must not get the row.
+	EmailStale, PhoneStale bool
 
 	AuthProvider string
 	Providers    []Provider
@@ -97,6 +101,9 @@ const (
 	// ConflictUnproved: another row has the address without a proof; it was neither linked
 	// nor filled in. Somebody may have put it there to wait for its owner.
 	ConflictUnproved ConflictKind = "unproved"
+	// ConflictStale: another row has the address, and its owner has another one by now at the
+	// issuer; it was neither linked nor filled in.
+	ConflictStale ConflictKind = "stale"
 	// ConflictForeign: another row owns the address and belongs to another issuer, which
 	// the rules do not link across.
 	ConflictForeign ConflictKind = "foreign"
@@ -124,11 +131,24 @@ type Changes struct {
 	Status                       Status
 	Email, Phone                 string
 	EmailVerified, PhoneVerified bool
+	EmailAge, PhoneAge           Age
 	AuthProvider                 string
 	Providers                    []Provider // all of them, old and new
 	Profile                      Profile
 	SourceAt                     time.Time
 }
+
+// Age says whether an address is still its owner's.
+type Age string
+
+// The ages.
+const (
+	AgeStale   Age = "stale"   // the issuer vouches for another one
+	AgeCurrent Age = "current" // it vouches for this one, again
+)
+
+// after gives the mark of a row after a change; "" leaves it alone.
+func (a Age) after(stale bool) bool { return a == AgeStale || (stale && a != AgeCurrent) }
 
 // Released is the subject of a row that has given its own up: no issuer gives one like it
 // to anybody, and two rows never share one.
@@ -157,13 +177,15 @@ func (p Plan) Apply(u User, at time.Time) User {
 	}
 	u.Email, u.EmailVerified = either(s.Email, u.Email), u.EmailVerified || s.EmailVerified
 	u.Phone, u.PhoneVerified = either(s.Phone, u.Phone), u.PhoneVerified || s.PhoneVerified
+	u.EmailStale, u.PhoneStale = s.EmailAge.after(u.EmailStale), s.PhoneAge.after(u.PhoneStale)
 	u.AuthProvider = either(s.AuthProvider, u.AuthProvider)
 	if s.Providers != nil {
 		u.Providers = slices.Clone(s.Providers)
 	}
 	u.Profile = u.Profile.with(s.Profile)
 	if u.Status == StatusSuperseded { // its addresses belong to the other row now
-		u.Email, u.EmailVerified, u.Phone, u.PhoneVerified = "", false, "", false
+		u.Email, u.EmailVerified, u.EmailStale = "", false, false
+		u.Phone, u.PhoneVerified, u.PhoneStale = "", false, false
 	}
 	return u
 }

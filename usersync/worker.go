@@ -24,7 +24,7 @@ const (
 
 // Consumer gets every change of every user: at least once, in no order, with a stable id.
 // Deliver has 15 s. An error means: again later, after 2 s, 4 s, 8 s and so on up to an hour,
-// for as long as it takes. It is called by one goroutine of one process at a time.
+// for as long as it takes. Each process calls it from one goroutine.
 type Consumer interface {
 	// Name tells this consumer's tasks from those of others, also after a restart.
 	Name() string
@@ -33,48 +33,73 @@ type Consumer interface {
 }
 
 // Run works until ctx ends: it provisions the users who waited, calls OnCreated where that
-// failed, and delivers to the consumers. Run it in one goroutine of each process; a process
-// that is killed leaves its work to the others, after 90 s.
+// failed, and delivers to the consumers, to each by itself, so that a slow one holds nobody
+// up. Run it once in each process; a process that is killed leaves its work to the others,
+// after 90 s.
 func (s *Syncer) Run(ctx context.Context) {
-	t := time.NewTicker(s.c.Poll)
-	defer t.Stop()
-	for {
-		s.Drain(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		case <-s.wake:
-		}
+	var wg sync.WaitGroup
+	for n, chore := range s.chores() {
+		wg.Go(func() {
+			t := time.NewTicker(s.c.Poll)
+			defer t.Stop()
+			for {
+				chore(ctx)
+				select {
+				case <-ctx.Done():
+					return
+				case <-t.C:
+				case <-s.wake[n]:
+				}
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // Drain does once what Run does again and again: everything that is due.
 func (s *Syncer) Drain(ctx context.Context) {
-	s.drainMemory(ctx)
-	s.work(ctx, ConsumerWaiting, s.doWaiting)
-	if s.c.OnCreated != nil {
-		s.work(ctx, ConsumerHook, func(ctx context.Context, t Task) Outcome {
-			var e Event
-			if err := json.Unmarshal(t.Payload, &e); err != nil {
-				return s.again(t, err)
-			}
-			u, err := s.c.Store.Get(ctx, e.Data.User.ID)
-			if err != nil && !errors.Is(err, ErrNoUser) {
-				return s.again(t, err)
-			}
-			if err != nil || u.Status == StatusDeleted {
-				return Outcome{Done: true} // gone before anybody could be told
-			}
-			return s.callHook(ctx, t, u)
-		})
+	var wg sync.WaitGroup
+	for _, chore := range s.chores() {
+		wg.Go(func() { chore(ctx) })
 	}
-	for _, c := range s.c.Consumers {
-		s.work(ctx, c.Name(), func(ctx context.Context, t Task) Outcome { return s.deliver(ctx, c, t) })
-	}
+	wg.Wait()
 }
 
-// work does the tasks of one consumer that are due.
+// chores are what can be done side by side: users and their hooks, and each consumer.
+func (s *Syncer) chores() []func(context.Context) {
+	list := []func(context.Context){func(ctx context.Context) {
+		s.drainMemory(ctx)
+		s.work(ctx, ConsumerWaiting, s.doWaiting)
+		if s.c.OnCreated != nil {
+			s.work(ctx, ConsumerHook, s.doHook)
+		}
+	}}
+	for _, c := range s.c.Consumers {
+		list = append(list, func(ctx context.Context) {
+			s.work(ctx, c.Name(), func(ctx context.Context, t Task) Outcome { return s.deliver(ctx, c, t) })
+		})
+	}
+	return list
+}
+
+// doHook calls OnCreated for somebody whose creator did not get it done.
+func (s *Syncer) doHook(ctx context.Context, t Task) Outcome {
+	var e Event
+	if err := json.Unmarshal(t.Payload, &e); err != nil {
+		return s.again(t, err)
+	}
+	u, err := s.c.Store.Get(ctx, e.Data.User.ID)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return s.again(t, err)
+	}
+	if err != nil || u.Status == StatusDeleted {
+		return Outcome{Done: true} // gone before anybody could be told
+	}
+	return s.callHook(ctx, t, u)
+}
+
+// work does the tasks of one consumer that are due, until all of a batch fail: then it is
+// down, and its other tasks need not try each for itself.
 func (s *Syncer) work(ctx context.Context, consumer string, do func(context.Context, Task) Outcome) {
 	for ctx.Err() == nil {
 		now := s.now()
@@ -83,10 +108,15 @@ func (s *Syncer) work(ctx context.Context, consumer string, do func(context.Cont
 			s.c.OnFailure(ctx, Failure{Op: "queue", Consumer: consumer, Err: err})
 			return
 		}
+		done := 0
 		for _, t := range list {
-			s.settle(ctx, t, do(ctx, t))
+			o := do(ctx, t)
+			s.settle(ctx, t, o)
+			if o.Done {
+				done++
+			}
 		}
-		if len(list) < leaseMost {
+		if len(list) < leaseMost || done == 0 {
 			return
 		}
 	}

@@ -17,6 +17,9 @@ import (
 
 // app is what every command gets.
 type app struct {
+	// eraseDue does what is due of deletions where this process is the server; nil: another is.
+	eraseDue func(ctx context.Context) error
+
 	ctx            context.Context
 	env            []string
 	stdin          io.Reader

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"errors"
-	"io"
 
 	"github.com/cardea-auth/cardea/internal/moving"
 )
@@ -35,7 +34,7 @@ func (c *exportUsersCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
-	var to io.Writer = a.stdout
+	to := a.stdout
 	if c.Out != "" {
 		f, err := privateFile(c.Out, false)
 		if err != nil {

@@ -34,17 +34,18 @@ type importFlags struct {
 	Name    string `help:"Name of this import, for --resume. Without it: the system and the file." placeholder:"NAME"`
 	Source  string `help:"Name of the other system, when there are several of a kind. Accounts are remembered under it." placeholder:"NAME"`
 	DryRun  bool   `help:"Check everything, against the database too, and store nothing."`
-	OnError string `help:"stop at the first account that can't come in, or skip it." enum:"stop,skip" default:"stop" placeholder:"stop|skip"`
+	OnError string `help:"stop at the first account that can't come in, or skip it. A dry run skips." enum:"stop,skip" default:"stop" placeholder:"stop|skip"`
 	Report  string `help:"File for what could not come in and why: a JSON object on each line, readable by you only." placeholder:"FILE" type:"path"`
 	Batch   int    `help:"Accounts that are stored at a time, 1 to 10000." default:"1000" placeholder:"N"`
 	Resume  bool   `help:"Go on where an earlier run of the same import came to."`
 	Confirm bool   `help:"Take every address as proved, where the other system has seen to it."`
 	Output  string `short:"o" help:"pretty or json." enum:"pretty,json" default:"pretty"`
 
-	DropBadHashes  bool `help:"Let accounts in without their password when it can't be verified here."`
-	DropUnknown    bool `help:"Leave out roles and memberships that do not exist here."`
-	DropIdentities bool `help:"Leave out accounts at other providers (Google and the like)."`
-	Invite         bool `help:"Mail everybody who comes in without a password a link to set one."`
+	DropBadHashes  bool     `help:"Let accounts in without their password when it can't be verified here."`
+	DropUnknown    bool     `help:"Leave out roles and memberships that do not exist here."`
+	DropIdentities bool     `help:"Leave out accounts at other providers (Google and the like)."`
+	AllowRole      []string `help:"Role that may do everything, and that accounts may bring with them all the same." placeholder:"ROLE,..."`
+	Invite         bool     `help:"Mail everybody who comes in without a password a link to set one."`
 
 	Links    string `help:"Write the links into this encrypted file instead of mailing them." placeholder:"FILE" type:"path"`
 	LinksKey string `help:"File with the key of --links; made when it does not exist." placeholder:"FILE" type:"path"`
@@ -61,13 +62,18 @@ type job struct {
 	open func(a *app, m *server.Mover, at auth.MoveProgress) (moving.Reader, io.Closer, error)
 	// links: accounts get links whether or not --invite is given.
 	links bool
+	roles []string // that are given by the command line
 }
 
 // partly is the end of an import that has left accounts out.
 type partly struct{ n int64 }
 
 func (p partly) Error() string {
-	return fmt.Sprintf("%d accounts could not come in; --report FILE tells which, and why", p.n)
+	what := "accounts"
+	if p.n == 1 {
+		what = "account"
+	}
+	return fmt.Sprintf("%d %s could not come in; --report FILE tells which, and why", p.n, what)
 }
 
 func (c *importFlags) check() error {
@@ -117,7 +123,7 @@ func (j *job) into(a *app, srv *server.Server, digest string) error {
 		source = c.Source
 	}
 	m := srv.Mover(source)
-	m.DryRun = c.DryRun
+	m.DryRun, m.Roles = c.DryRun, append(c.AllowRole, j.roles...)
 	rules := m.Rules()
 	rules.ConfirmAll, rules.DropBadHashes, rules.DropUnknown = c.Confirm, c.DropBadHashes, c.DropUnknown
 	rules.InviteAll, rules.DropIdentities = c.Invite, c.DropIdentities
@@ -140,7 +146,7 @@ func (j *job) into(a *app, srv *server.Server, digest string) error {
 	var reader io.Closer
 	totals, err := moving.Import(a.ctx, moving.Config{
 		Store: m.Store(), Rules: rules, Name: name, Source: source, Digest: digest, Batch: c.Batch, DryRun: c.DryRun,
-		Resume: c.Resume, Seeks: j.seeks, Stop: c.OnError == "stop", Ready: links.sync, Audit: m.Audit,
+		Resume: c.Resume, Seeks: j.seeks, Stop: c.OnError == "stop" && !c.DryRun, Ready: links.sync, Audit: m.Audit,
 		Problem: func(p moving.Problem) error { return a.tellProblem(c, report, &p) },
 		Told:    func(t moving.Totals) { bar.tell(t.Read, t.Moved) },
 	}, func(at auth.MoveProgress) (moving.Reader, error) {
@@ -188,7 +194,7 @@ func (j *job) digest() (string, error) {
 	}
 	sum := sha256.New()
 	for _, name := range j.files {
-		f, err := os.Open(name)
+		f, err := os.Open(name) //nolint:gosec // G304: the operator's own path
 		if err != nil {
 			return "", usageError{err.Error()}
 		}
@@ -203,9 +209,10 @@ func (j *job) digest() (string, error) {
 
 // tellProblem writes to the report, and a line for people.
 func (a *app) tellProblem(c *importFlags, report *reportFile, p *moving.Problem) error {
-	if err := report.write(p); err != nil {
+	if err := report.write(p); err != nil || p.Code.Expected() {
 		return err
 	}
+	report.count++
 	if told := report.count; c.OnError == "stop" || told <= maxTold {
 		a.say("line %d: %s (%s)", p.Line, p.Reason, p.Code)
 	} else if told == maxTold+1 {
@@ -224,7 +231,6 @@ type reportFile struct {
 }
 
 func (r *reportFile) write(p *moving.Problem) error {
-	r.count++
 	if r.file == nil {
 		return nil
 	}
@@ -255,7 +261,7 @@ func privateFile(name string, goOn bool) (*os.File, error) {
 	if goOn {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	}
-	f, err := os.OpenFile(name, flags, 0o600)
+	f, err := os.OpenFile(name, flags, 0o600) //nolint:gosec // G304: the operator's own path
 	if errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("%s exists already: name another file, or remove it", name)
 	}
@@ -277,6 +283,7 @@ type totalsView struct {
 	Present int64 `json:"present"`
 	Taken   int64 `json:"taken"`
 	Refused int64 `json:"refused"`
+	Left    int64 `json:"left"`
 	Links   int64 `json:"links"`
 
 	TenantsMade  int `json:"tenants_made"`
@@ -292,7 +299,7 @@ type totalsView struct {
 // total prints counts only.
 func (j *job) total(a *app, m *server.Mover, t *moving.Totals) error {
 	v := totalsView{
-		DryRun: j.flags.DryRun, Read: t.Read, Skipped: t.Skipped, Moved: t.Moved, Present: t.Present, Taken: t.Taken, Refused: t.Refused,
+		DryRun: j.flags.DryRun, Read: t.Read, Skipped: t.Skipped, Moved: t.Moved, Present: t.Present, Taken: t.Taken, Refused: t.Refused, Left: t.Left,
 		Links: t.Invited, DroppedPasswords: t.Dropped.Hash, DroppedFactors: t.Dropped.Factors, DroppedRoles: t.Dropped.Roles,
 		DroppedMembers: t.Dropped.Members, DroppedProfile: t.Dropped.Profile,
 	}
@@ -308,12 +315,13 @@ func (j *job) total(a *app, m *server.Mover, t *moving.Totals) error {
 		count int64
 		what  string
 	}{
-		{v.Links, "links to set a password"}, {int64(v.DroppedPasswords), "passwords left out: nobody could verify them"},
-		{int64(v.DroppedFactors), "second factors stay behind: their owners set up new ones"}, {int64(v.DroppedRoles), "roles left out"},
-		{int64(v.DroppedMembers), "memberships left out"}, {int64(v.DroppedProfile), "fields of profiles left out: they could not be shown"},
+		{v.Left, "deleted there, anonymous, or no person"}, {v.Links, "links to set a password"},
+		{int64(v.DroppedPasswords), "passwords left out, which nobody could verify"},
+		{int64(v.DroppedFactors), "second factors that stay behind, their owners have to set up new ones"}, {int64(v.DroppedRoles), "roles left out"},
+		{int64(v.DroppedMembers), "memberships left out"}, {int64(v.DroppedProfile), "fields of profiles left out, which can't be shown"},
 	} {
 		if n.count > 0 {
-			lines = append(lines, fmt.Sprintf("%d %s", n.count, n.what))
+			lines = append(lines, fmt.Sprintf("%s: %d", n.what, n.count))
 		}
 	}
 	if v.DryRun {

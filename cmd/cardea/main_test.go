@@ -18,9 +18,17 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // to make a database newer than this program
+
+	"github.com/cardea-auth/cardea/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"cardea": main}) }
+func TestMain(m *testing.M) { testscript.Main(withPostgres{m}, map[string]func(){"cardea": main}) }
+
+// withPostgres stops the cluster of the tests after them.
+type withPostgres struct{ m *testing.M }
+
+// Run implements testscript.TestingM.
+func (w withPostgres) Run() int { return pgtest.Main(w.m) }
 
 // TestScripts runs the executable specification in testdata. The scripts have commands
 // besides testscript's own:

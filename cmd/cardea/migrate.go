@@ -77,6 +77,7 @@ func (c *migrateAdoptCmd) Run(a *app) error {
 type migrateReleaseCmd struct {
 	commonFlags
 	EndSessions bool          `help:"Don't write the keys of sessions into the database: everybody signs in again."`
+	Remove      bool          `help:"Drop everything that Cardea has added, with what is in it."`
 	LockTimeout time.Duration `help:"Longest wait for a table that somebody uses." default:"10s"`
 }
 
@@ -87,10 +88,13 @@ func (c *migrateReleaseCmd) Run(a *app) error {
 		return err
 	}
 	cfg.DB.MigrateOnStart = false
-	r, err := server.Release(a.ctx, cfg, !c.EndSessions, c.LockTimeout)
+	r, err := server.Release(a.ctx, cfg, server.ReleaseOptions{EndSessions: c.EndSessions, Remove: c.Remove, LockTimeout: c.LockTimeout})
 	a.tell(r.Problems, r.Notes)
 	if err != nil {
 		return explainAdoption(err)
+	}
+	for _, left := range r.Left {
+		a.say("Note: left alone, as it isn't ours: %s", left)
 	}
 	a.say("The schema is GoTrue's again; %d sessions of Cardea go on with it. Run `cardea migrate adopt` to come back.", r.Sessions)
 	return nil

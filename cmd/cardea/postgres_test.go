@@ -37,7 +37,7 @@ func TestPostgresScripts(t *testing.T) {
 				}
 				conn, err := pgx.Connect(context.Background(), ts.Getenv("GOTRUE"))
 				ts.Check(err)
-				defer conn.Close(context.Background()) //nolint:errcheck // committed
+				defer conn.Close(context.Background())
 				if _, err := conn.Exec(context.Background(), args[0]); err != nil {
 					_, err = ts.Stdout().Write([]byte(err.Error()))
 					ts.Check(err)

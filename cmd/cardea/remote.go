@@ -109,6 +109,10 @@ func (a *app) withAdmin(flags map[string]string, work func(ctx context.Context, 
 	}
 	log := slog.New(failures{logger(cfg, a.stderr).Handler()})
 	config.URL, config.HTTP = "http://localhost", &http.Client{Transport: inProcess{web.Stack(web.Config{Log: log}, srv.AdminAPI())}}
+	a.eraseDue = func(ctx context.Context) error {
+		_, err := srv.EraseDue(ctx)
+		return err
+	}
 	return errors.Join(inThisProcess(a.ctx, srv, config, work), srv.Close())
 }
 

@@ -16,16 +16,21 @@ import (
 )
 
 type usersCmd struct {
-	Create     usersCreateCmd     `cmd:"" help:"Make an account."`
-	List       usersListCmd       `cmd:"" help:"List accounts."`
-	Get        usersGetCmd        `cmd:"" help:"Show one account."`
-	Ban        usersBanCmd        `cmd:"" help:"Ban an account: it can neither sign in nor refresh."`
-	Unban      usersUnbanCmd      `cmd:"" help:"Lift a ban."`
-	Activate   usersActivateCmd   `cmd:"" help:"Switch an account on again."`
-	Deactivate usersDeactivateCmd `cmd:"" help:"Switch an account off: it sees itself and nothing else."`
-	Roles      usersRolesCmd      `cmd:"" help:"Show or change the roles of an account."`
-	Sessions   usersSessionsCmd   `cmd:"" help:"Show or end the sign-ins of an account."`
-	Delete     usersDeleteCmd     `cmd:"" help:"Delete an account and everything that belongs to it."`
+	Create       usersCreateCmd       `cmd:"" help:"Make an account."`
+	List         usersListCmd         `cmd:"" help:"List accounts."`
+	Get          usersGetCmd          `cmd:"" help:"Show one account."`
+	Ban          usersBanCmd          `cmd:"" help:"Ban an account: it can neither sign in nor refresh."`
+	Unban        usersUnbanCmd        `cmd:"" help:"Lift a ban."`
+	Activate     usersActivateCmd     `cmd:"" help:"Switch an account on again."`
+	Deactivate   usersDeactivateCmd   `cmd:"" help:"Switch an account off: it sees itself and nothing else."`
+	Roles        usersRolesCmd        `cmd:"" help:"Show or change the roles of an account."`
+	Sessions     usersSessionsCmd     `cmd:"" help:"Show or end the sign-ins of an account."`
+	Delete       usersDeleteCmd       `cmd:"" help:"Delete an account and everything that belongs to it."`
+	Erase        usersEraseCmd        `cmd:"" help:"Delete a person for good, everywhere, and remember nothing but the id."`
+	Erasures     usersErasuresCmd     `cmd:"" help:"List deletions of people and how far they are."`
+	Export       usersExportCmd       `cmd:"" help:"Write down everything that is known of a person, signed."`
+	VerifyExport usersVerifyExportCmd `cmd:"" help:"Tell whether such a document is as it was made."`
+	Hold         usersHoldCmd         `cmd:"" help:"Show, place or lift legal holds, which forbid to delete an account."`
 }
 
 // meta says in the audit log that the change came from the command line.

@@ -159,6 +159,18 @@ type LegalHold struct {
 // ErrHeld: a legal hold forbids it.
 var ErrHeld = errors.New("auth: under a legal hold")
 
+// TableError says which table could not be read for an export.
+type TableError struct {
+	Table string
+	Cause error
+}
+
+// Error implements error.
+func (e *TableError) Error() string { return "table " + e.Table + ": " + e.Cause.Error() }
+
+// Unwrap gives the cause.
+func (e *TableError) Unwrap() error { return e.Cause }
+
 // ExportedTable is what one table knows of a person.
 type ExportedTable struct {
 	Name string

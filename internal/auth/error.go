@@ -105,6 +105,12 @@ const (
 	CodeWebhookStale     Code = "webhook_stale"      // the notice is too old, from the future, or does not say when it was made
 	CodeWebhookReplayed  Code = "webhook_replayed"   // the same notice has been taken already
 
+	CodeLegalHold       Code = "legal_hold"        // a legal hold forbids the deletion; Message has its reason
+	CodeErasureBegun    Code = "erasure_begun"     // the deletion of this person has begun
+	CodeErasureNotFound Code = "erasure_not_found" // no such deletion, or it has nothing left to do
+	CodeHoldNotFound    Code = "hold_not_found"    // no such legal hold of this person
+	CodeExportFailed    Code = "export_failed"     // a part of an export could not be had; Message says which
+
 	CodeHookTimeout           Code = "hook_timeout"             // a hook did not answer within its time
 	CodeHookTimeoutAfterRetry Code = "hook_timeout_after_retry" // a hook could not be reached by any of the tries
 	CodeHookAnswerTooLarge    Code = "hook_payload_over_size_limit"
@@ -137,10 +143,8 @@ func Codes() []Code {
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
-		CodeAppUnknown,
-		CodeWebhookSignature,
-		CodeWebhookStale,
-		CodeWebhookReplayed,
+		CodeAppUnknown, CodeWebhookSignature, CodeWebhookStale, CodeWebhookReplayed,
+		CodeLegalHold, CodeErasureBegun, CodeErasureNotFound, CodeHoldNotFound, CodeExportFailed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed, CodeTriggerFailed, CodeTriggerRefused, CodeAccountInUse,
 	}

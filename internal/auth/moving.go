@@ -42,7 +42,18 @@ const (
 	MoveIDTaken                          // another account has the id
 	MoveIdentityTaken                    // another account has the identity at a provider
 	MoveTenantMissing                    // a membership in a tenant that does not exist
+	MoveDeleted                          // the id or an identity was deleted here: nobody comes back
 )
+
+// Tombs gives the subjects under which a deletion of the account would be remembered.
+func (a *MovedAccount) Tombs() []string {
+	list := make([]string, 1, 1+len(a.User.Identities))
+	list[0] = a.User.ID.String()
+	for i := range a.User.Identities {
+		list = append(list, TombstoneOf(a.User.Identities[i].Provider, a.User.Identities[i].ProviderID))
+	}
+	return list
+}
 
 // MoveBatch is one step of an import: accounts, and how far the import has come with them.
 // External ids, ids, addresses and identities of its accounts differ from each other.

@@ -18,6 +18,7 @@ func (l *loader) check() {
 	l.checkProxies()
 	l.checkMessages()
 	l.checkRelay()
+	l.readCollectors()
 	if l.src.Dev {
 		return
 	}

@@ -53,6 +53,7 @@ type Config struct {
 	SMS     SMS
 	Captcha Captcha
 	Hooks   Hooks
+	Privacy Privacy
 
 	Webhooks Webhooks
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cardea-auth/cardea/internal/auth"
 )
 
 const (
@@ -78,6 +80,10 @@ func TestServeDefaults(t *testing.T) {
 		SMS:      SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},
 		Captcha:  Captcha{Provider: "hcaptcha", Timeout: 10 * time.Second},
 		Webhooks: Webhooks{Encoding: "hex"},
+		Privacy: Privacy{ErasurePlan: auth.ErasurePlan{
+			{Table: "known_devices", Action: "delete"}, {Table: "profiles", Action: "delete"}, {Table: "memberships", Action: "delete"},
+			{Table: "relations", Action: "end"}, {Table: "audit_log_entries", Action: "anonymise"}, {Table: "users", Action: "anonymise"},
+		}},
 
 		EncryptionKey: key, CORSOrigins: []string{"http://127.0.0.1:8080"},
 		HTTP: HTTP{ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
@@ -158,7 +164,7 @@ func TestAliases(t *testing.T) {
 			if s.Name != nameEncryptionKey {
 				env = append(env, "CARDEA_ENCRYPTION_KEY="+key32)
 			}
-			c, r, _ := Load(Sources{Env: append(env, name+"="+value), ReadFile: noFiles}) // other settings may be missing
+			c, r, _ := Load(Sources{Env: append(env, name+"="+value), ReadFile: sampleFile}) // other settings may be missing
 			e, _ := r.Entry(s.Name)
 			if want := "environment " + name; e.Source != want || s.field.show(&c) == "" {
 				t.Errorf("%s: source %q, want %q", name, e.Source, want)
@@ -170,6 +176,14 @@ func TestAliases(t *testing.T) {
 			}
 		}
 	}
+}
+
+// sampleFile is what the names of files in samples lead to.
+func sampleFile(name string) ([]byte, error) {
+	if name == "text" {
+		return []byte("collectors:\n  - name: cases\n    url: https://cases.example\n    phases: [erase]\n"), nil
+	}
+	return noFiles(name)
 }
 
 func sample(s Setting) string {

@@ -50,7 +50,8 @@ func (s *Setting) names() []string { return append([]string{s.Name}, s.Aliases..
 // Settings lists every setting in the order of the reference page.
 func Settings() []Setting {
 	list := slices.Concat(serverSettings(), signUpSettings(), proofSettings(), tokenSettings(), passwordSettings(),
-		sessionSettings(), peopleSettings(), relaySettings(), mailSettings(), smsSettings(), captchaSettings(), hookSettings(), webhookSettings(), databaseSettings(), httpSettings(),
+		sessionSettings(), peopleSettings(), relaySettings(), privacySettings(), mailSettings(), smsSettings(), captchaSettings(), hookSettings(), webhookSettings(),
+		databaseSettings(), httpSettings(),
 		limitSettings(), messageLimits(), logSettings())
 	for i := range list {
 		list[i].Kind = list[i].field.kind

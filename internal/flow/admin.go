@@ -177,11 +177,7 @@ func (a *Admin) identify(u *auth.User, in *NewUser) error {
 		return err
 	}
 	app := metadataPatch(in.AppMetadata)
-	values := map[string]any{"provider": providers[0], "providers": providers}
-	if at := a.c.newcomer(); at.app && !in.namesRoles() {
-		values[at.member()] = []string{at.role}
-	}
-	if err := setMetadata(&app, values); err != nil {
+	if err := setMetadata(&app, a.metadata(in, providers)); err != nil {
 		return err
 	}
 	if u.AppMetadata, err = marshalAny(app.Set); err != nil {
@@ -342,10 +338,12 @@ func (a *Admin) Delete(ctx context.Context, id auth.ID, soft bool, meta auth.Met
 	} else {
 		err = a.c.Store.DeleteUser(ctx, id, entry)
 	}
-	if errors.Is(err, auth.ErrNotFound) {
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
 		return auth.E(auth.CodeUserNotFound, "")
-	}
-	if err != nil {
+	case errors.Is(err, auth.ErrHeld):
+		return a.c.held(ctx, id)
+	case err != nil:
 		return fmt.Errorf("flow: delete account: %w", err)
 	}
 	return nil

@@ -94,6 +94,8 @@ type Config struct {
 	Hooks           Hooks    // nil: none
 	Human           Human    // nil: not asked for
 
+	Holds HoldStore // says why a deletion is forbidden; nil: nobody does
+
 	// What People and Tenancy need besides.
 	PeopleStore  PeopleStore
 	TenantStore  TenantStore

@@ -102,3 +102,12 @@ func (a *Admin) welcome(in *NewUser, account *auth.NewAccount, ip string) error 
 	}
 	return a.c.welcome(account, ip)
 }
+
+// metadata is what the server itself keeps of an account that an operator makes.
+func (a *Admin) metadata(in *NewUser, providers []string) map[string]any {
+	values := map[string]any{"provider": providers[0], "providers": providers}
+	if at := a.c.newcomer(); at.app && !in.namesRoles() {
+		values[at.member()] = []string{at.role}
+	}
+	return values
+}

@@ -175,7 +175,7 @@ func (p *Provisioner) user(e *auth.ExternalUser) usersync.User {
 	for i := range u.Identities {
 		var said vouched
 		if json.Unmarshal(u.Identities[i].Data, &said) == nil && said.Issuer != "" && said.Issuer == e.Issuer {
-			out.AuthProvider, out.Providers = said.Provider, said.Identities
+			out.AuthProvider, out.Providers, out.EmailStale, out.PhoneStale = said.Provider, said.Identities, said.EmailStale, said.PhoneStale
 		}
 	}
 	return out
@@ -186,6 +186,10 @@ type vouched struct {
 	Issuer     string              `json:"iss"`
 	Provider   string              `json:"provider"`   // how the account was made there
 	Identities []usersync.Provider `json:"identities"` // the ways to sign in there
+	// The person has another address there by now than here: who proves this one there may be
+	// somebody else, and is not linked by it.
+	EmailStale bool `json:"email_stale"`
+	PhoneStale bool `json:"phone_stale"`
 }
 
 // Edit implements usersync.Users for profiles. How an account stands is changed where its

@@ -74,7 +74,7 @@ func (p *Provisioner) account(r *usersync.Request, id *usersync.Identity, plan *
 	if u.UserMetadata, err = marshalAny(namesOf(set.Profile)); err != nil {
 		return nil, err
 	}
-	identity, err := p.identity(r, id, name, set.Providers)
+	identity, err := p.identity(r, id, name, set)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (p *Provisioner) account(r *usersync.Request, id *usersync.Identity, plan *
 }
 
 // identity is the way in by the issuer.
-func (p *Provisioner) identity(r *usersync.Request, id *usersync.Identity, name string, all []usersync.Provider) (auth.Identity, error) {
+func (p *Provisioner) identity(r *usersync.Request, id *usersync.Identity, name string, set *usersync.Changes) (auth.Identity, error) {
 	row, err := auth.NewID(r.At, p.c.Rand)
 	if err != nil {
 		return auth.Identity{}, err
@@ -102,8 +102,13 @@ func (p *Provisioner) identity(r *usersync.Request, id *usersync.Identity, name 
 	if id.AuthProvider != "" {
 		data["provider"] = id.AuthProvider
 	}
-	if all != nil {
-		data["identities"] = all
+	if set.Providers != nil {
+		data["identities"] = set.Providers
+	}
+	for member, age := range map[string]usersync.Age{"email_stale": set.EmailAge, "phone_stale": set.PhoneAge} {
+		if age != "" {
+			data[member] = age == usersync.AgeStale
+		}
 	}
 	if id.Email != "" {
 		data["email"], data["email_verified"] = id.Email, true
@@ -138,8 +143,8 @@ func (p *Provisioner) change(r *usersync.Request, id *usersync.Identity, e *auth
 			return err
 		}
 	}
-	if out.Link || set.Providers != nil || set.AuthProvider != "" {
-		identity, err := p.identity(r, id, name, set.Providers)
+	if out.Link || set.Providers != nil || set.AuthProvider != "" || set.EmailAge != "" || set.PhoneAge != "" {
+		identity, err := p.identity(r, id, name, set)
 		if err != nil {
 			return err
 		}

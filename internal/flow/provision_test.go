@@ -84,7 +84,12 @@ func TestProvisionTable(t *testing.T) {
 		{"one that nobody here has proved never links, and is not taken", func(h *house, _ *flow.Provisioner) string { return make(h, "ada@x.org", "", false) }, arrival("s", "ada@x.org", ""), false, account{}, usersync.ActionCreate},
 		{"values are never overwritten", func(h *house, p *flow.Provisioner) string {
 			return h.arrive(p, arrival("s", "ada@x.org", number)).User.ID
-		}, arrival("s", "new@x.org", other), true, account{"ada@x.org", number, true, true}, usersync.ActionNone},
+		}, arrival("s", "new@x.org", other), true, account{"ada@x.org", number, true, true}, usersync.ActionUpdate},
+		{"nobody is linked by an address that its owner has left there", func(h *house, p *flow.Provisioner) string {
+			u := h.arrive(p, arrival("owner", "ada@x.org", "")).User
+			h.arrive(p, arrival("owner", "new@x.org", ""))
+			return u.ID
+		}, arrival("s", "ada@x.org", ""), false, account{}, usersync.ActionCreate},
 		{"flags never fall", func(h *house, p *flow.Provisioner) string { return h.arrive(p, arrival("s", "ada@x.org", "")).User.ID }, arrival("s", "ada@x.org?", ""), true, account{"ada@x.org", "", true, false}, usersync.ActionNone},
 		{"what is lacking is filled in", func(h *house, p *flow.Provisioner) string { return h.arrive(p, arrival("s", "", number)).User.ID }, arrival("s", "ada@x.org", number), true, account{"ada@x.org", number, true, true}, usersync.ActionUpdate},
 		{"unless another account has it", func(h *house, p *flow.Provisioner) string {

@@ -47,9 +47,9 @@ WITH n AS (
     FROM n WHERE i % 2 = 1
 ), r AS (
     INSERT INTO auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
-    SELECT '00000000-0000-0000-0000-000000000000', translate(substr(md5(i || '/' || k), 1, 12), '0189', 'ghij'), id::text,
+    SELECT '00000000-0000-0000-0000-000000000000', translate(substr(encode(sha256(convert_to(i || '/' || k, 'utf8')), 'hex'), 1, 12), '0189', 'ghij'), id::text,
         k < 3, $3::timestamptz + k * interval '1 second', $3::timestamptz + k * interval '1 second',
-        CASE WHEN k > 1 THEN translate(substr(md5(i || '/' || (k - 1)), 1, 12), '0189', 'ghij') END,
+        CASE WHEN k > 1 THEN translate(substr(encode(sha256(convert_to(i || '/' || (k - 1), 'utf8')), 'hex'), 1, 12), '0189', 'ghij') END,
         ('00000000-0000-4000-9000-' || lpad(to_hex(i), 12, '0'))::uuid
     FROM n, generate_series(1, 3) AS k WHERE i % 4 = 1 ORDER BY i, k
 ), f AS (

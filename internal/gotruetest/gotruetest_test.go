@@ -30,7 +30,7 @@ func TestMake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // read from
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	for sql, want := range map[string]int{
 		"SELECT count(*) FROM pg_tables WHERE schemaname = 'auth'":                                                 23,
 		"SELECT count(*) FROM auth.users":                                                                          60,

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,8 +39,8 @@ func (l fakeLegacy) LegacyKey(_ context.Context, session auth.ID) (key []byte, n
 
 // counted is a token of GoTrue's second kind.
 func counted(session byte, counter byte, key []byte) string {
-	b := make([]byte, 18)
-	b[1], b[17] = session, counter
+	b := append([]byte{0, session}, strings.Repeat("\x00", 15)...)
+	b = append(b, counter)
 	mac := hmac.New(sha256.New, key)
 	mac.Write(b)
 	b = append(b, mac.Sum(nil)[:16]...)

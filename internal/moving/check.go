@@ -244,11 +244,17 @@ func (c *Rules) identities(r *Record, u *auth.User) (Code, string) {
 			UserID: u.ID, Provider: p.provider, ProviderID: u.ID.String(), Data: data, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 		})
 	}
-	for i := range u.Identities {
+	ids := make([]auth.ID, len(u.Identities))
+	for i := range ids {
 		var err error
-		if u.Identities[i].ID, err = auth.NewID(auth.Truncate(c.Now()), c.Rand); err != nil {
+		if ids[i], err = auth.NewID(auth.Truncate(c.Now()), c.Rand); err != nil {
 			return CodeForm, "no random bytes for an id"
 		}
+	}
+	// Of one age, they stay in their order: the first is the one that the account began with.
+	slices.SortFunc(ids, func(a, b auth.ID) int { return slices.Compare(a[:], b[:]) })
+	for i := range ids {
+		u.Identities[i].ID = ids[i]
 	}
 	return "", ""
 }
@@ -283,7 +289,7 @@ func (c *Rules) metadata(r *Record, u *auth.User, d *Dropped) (Code, string) {
 	}
 	known := slices.DeleteFunc(slices.Clone(roles), func(name string) bool { return !c.Role(name) })
 	if len(known) < len(roles) && !c.DropUnknown {
-		return CodeRole, "a role that the catalogue does not have"
+		return CodeRole, "a role that the catalogue does not have, or that may do everything and is not allowed by name"
 	}
 	d.Roles += len(roles) - len(known)
 	if len(known) > 0 {
@@ -301,7 +307,7 @@ func (c *Rules) metadata(r *Record, u *auth.User, d *Dropped) (Code, string) {
 			set(app, "providers", providers)
 		}
 	}
-	if r.FullName != "" && user["full_name"] == nil {
+	if r.FullName != "" && user["full_name"] == nil && !r.KeepMetadata {
 		set(user, "full_name", r.FullName)
 	}
 	var err, err2 error
@@ -336,7 +342,7 @@ func (c *Rules) members(ctx context.Context, r *Record, user auth.ID, d *Dropped
 		case err != nil:
 			return nil, fmt.Errorf("moving: find tenant: %w", err)
 		case !c.TenantRole(m.Role):
-			code, reason = CodeRole, "a role in a tenant that the catalogue does not have"
+			code, reason = CodeRole, "a role in a tenant that the catalogue does not have, or that may do everything and is not allowed by name"
 		case !slices.Contains([]string{"", auth.MemberActive, auth.MemberInvited, auth.MemberPending, auth.MemberSuspended}, m.State), !plausible(m.EndsAt):
 			code, reason = CodeForm, "a membership in no known state"
 		}

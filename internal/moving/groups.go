@@ -83,7 +83,7 @@ type physician struct {
 func (c *GroupsConfig) record(r row, line int64) (Record, error) {
 	delete(r, "password") // never decrypted, never stored
 	if r["doctor_email"] == "" {
-		return Record{}, problem(line, CodeNoID, "no address: an anonymous reference, which stays one")
+		return Record{}, problem(line, CodeAnonymous, "no address: an anonymous reference, which stays one")
 	}
 	email, err := auth.NormalizeEmail(r["doctor_email"])
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,7 @@ type Totals struct {
 	Present int64 // moved before
 	Taken   int64 // in the way of somebody who is here
 	Refused int64 // not fit to be accounts
+	Left    int64 // not meant to be accounts here, see [Code.Expected]
 	Invited int64 // got a link
 	Dropped Dropped
 }
@@ -66,8 +68,9 @@ type chunk struct {
 	position int64 // records read when it was full
 	after    string
 	problems []Problem
-	last     bool // nothing comes after it
-	stop     bool // and it ends in a problem
+	left     int64 // problems that are none
+	last     bool  // nothing comes after it
+	stop     bool  // and it ends in a problem
 }
 
 // Import reads all records, checks them, and stores them. What it has stored stays, whatever
@@ -164,7 +167,9 @@ func (im *importer) fill(ctx context.Context, r Reader, full chan<- chunk) error
 		switch {
 		case errors.As(err, &p):
 			ch.problems = append(ch.problems, *p)
-			if im.c.Stop {
+			if p.Code.Expected() {
+				ch.left++
+			} else if im.c.Stop {
 				ch.position, ch.stop = position-1, true
 				return send()
 			}
@@ -219,12 +224,13 @@ func (s seenKeys) add(a *auth.MovedAccount) { keysOf(a, func(k string) { s[k] = 
 
 // store stores a chunk and tells what became of it.
 func (im *importer) store(ctx context.Context, ch *chunk) error {
-	taken, err := im.move(ctx, ch.items, ch.position, ch.after, int64(len(ch.problems)), ch.last)
+	taken, err := im.move(ctx, ch.items, ch.position, ch.after, int64(len(ch.problems))-ch.left, ch.last)
 	if err != nil {
 		return err
 	}
 	im.totals.Read = ch.position
-	im.totals.Refused += int64(len(ch.problems))
+	im.totals.Refused += int64(len(ch.problems)) - ch.left
+	im.totals.Left += ch.left
 	for _, p := range append(ch.problems, taken...) {
 		if err := im.c.Problem(p); err != nil {
 			return fmt.Errorf("moving: report: %w", err)
@@ -233,7 +239,7 @@ func (im *importer) store(ctx context.Context, ch *chunk) error {
 	if im.c.Told != nil {
 		im.c.Told(im.totals)
 	}
-	if ch.stop || im.c.Stop && len(taken) > 0 {
+	if ch.stop || im.c.Stop && slices.ContainsFunc(taken, func(p Problem) bool { return !p.Code.Expected() }) {
 		return ErrStopped
 	}
 	return nil
@@ -308,6 +314,9 @@ func (im *importer) count(items []item, outcomes []auth.MoveOutcome) []Problem {
 			t.Dropped.Profile += d.Profile
 		case auth.MovePresent:
 			t.Present++
+		case auth.MoveDeleted:
+			t.Left++
+			problems = append(problems, *failed(items[i].line, items[i].account.ExternalID, CodeDeleted, "deleted here, and does not come back"))
 		default:
 			t.Taken++
 			code, reason := inTheWay(o)

@@ -15,7 +15,6 @@ type lines struct {
 	next int64 // offset of the next one
 	buf  []byte
 	long bool // the last line was over the limit
-	any  bool
 }
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 64<<10)} }

@@ -91,14 +91,19 @@ const (
 	CodeDatabaseRole Code = "bad_database_role" // would be more than a user
 	CodeRole         Code = "unknown_role"      // not in the catalogue
 	CodeTenant       Code = "unknown_tenant"    // does not exist
-	CodeDeleted      Code = "deleted"           // gone in the other system
+	CodeDeleted      Code = "deleted"           // gone in the other system, or deleted here
 	CodeNotPerson    Code = "not_a_person"      // an account of a program
+	CodeAnonymous    Code = "anonymous"         // a reference to somebody who has no account, and stays one
 	CodeEmailTaken   Code = "email_taken"       // another account has the address
 	CodePhoneTaken   Code = "phone_taken"       // another account has the number
 	CodeIDTaken      Code = "id_taken"          // another account has the id
 	CodeIdentity     Code = "identity_taken"    // another account has the identity
 	CodeRefused      Code = "database_refused"  // a check or a trigger of the database
 )
+
+// Expected reports whether a record is none that should come in: that is no failure, and
+// stops nothing.
+func (c Code) Expected() bool { return c == CodeDeleted || c == CodeNotPerson || c == CodeAnonymous }
 
 // Problem is why a record was left out. It has no address and no hash in it.
 type Problem struct {

@@ -56,11 +56,7 @@ func SupabaseRow(doc []byte, line int64) (Record, error) {
 }
 
 func supabaseRecord(r row, identities []row, line int64) (Record, error) {
-	fail := func(code Code, format string, args ...any) (Record, error) {
-		p := problem(line, code, format, args...)
-		p.ExternalID = r["id"]
-		return Record{}, p
-	}
+	fail := func(code Code, reason string) (Record, error) { return Record{}, failed(line, r["id"], code, reason) }
 	if r["id"] == "" {
 		return fail(CodeForm, "no id: is this a row of auth.users?")
 	}

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"slices"
@@ -61,6 +62,23 @@ func Either[S, C, In, A, B any](a, b Reply, h func(S, C, In) (*A, *B, error)) Bi
 		},
 	}
 }
+
+// Sent binds a handler whose answer is sent byte for byte, such as one that is signed. Shape
+// is what the document says of it.
+func Sent[S, C, In, Shape any](status int, what string, h func(S, C, In) (json.RawMessage, error)) Binding[S, C] {
+	b := One(status, what, func(s S, c C, in In) (signed, error) {
+		out, err := h(s, c, in)
+		return signed(out), err
+	})
+	b.Replies[0].Body = reflect.TypeFor[Shape]()
+	return b
+}
+
+// signed is written as it is.
+type signed json.RawMessage
+
+// JSON implements web.Document.
+func (d signed) JSON() []byte { return d }
 
 // structOf gives the type of an answer without its pointer.
 func structOf[T any]() reflect.Type {

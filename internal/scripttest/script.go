@@ -58,7 +58,7 @@ type Exchange struct {
 //	status, chosen headers, and the body, as Update writes them
 //
 // $ANON_KEY and $SERVICE_KEY are API keys. Signatures are not fixed, so tokens are shown as
-// <jwt> and <refresh>.
+// <jwt> and <refresh>, and detached signatures as <signature>.
 func Run(t *testing.T, c Config) {
 	t.Helper()
 	files, err := filepath.Glob(c.Files)
@@ -267,6 +267,7 @@ func member(t *testing.T, body []byte, path string) string {
 
 var (
 	jwtPattern        = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+	detachedPattern   = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]+`)
 	refreshPattern    = regexp.MustCompile(`("refresh_token": ")[^"]+`)
 	refreshInFragment = regexp.MustCompile(`(refresh_token=)[\w-]+`)
 	randomPattern     = regexp.MustCompile(`("(?:kid|x|y|request_id)": ")[^"]+`)
@@ -292,7 +293,7 @@ func (c *Config) render(w *httptest.ResponseRecorder) string {
 			pretty.Reset()
 			pretty.Write(body)
 		}
-		s := jwtPattern.ReplaceAllString(pretty.String(), "<jwt>")
+		s := detachedPattern.ReplaceAllString(jwtPattern.ReplaceAllString(pretty.String(), "<jwt>"), "<signature>")
 		s = refreshPattern.ReplaceAllString(s, "${1}<refresh>")
 		fmt.Fprintf(&b, "\n%s\n", randomPattern.ReplaceAllString(s, "${1}<random>"))
 	}

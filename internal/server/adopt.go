@@ -41,17 +41,25 @@ func Adopt(ctx context.Context, cfg config.Config, o AdoptOptions) (postgres.Ado
 	return r, Migrate(ctx, cfg)
 }
 
-// Release gives an adopted schema back to GoTrue. With keepSessions people stay signed in:
-// the keys of their sessions are written into the rows, where GoTrue looks for them.
-func Release(ctx context.Context, cfg config.Config, keepSessions bool, lockTimeout time.Duration) (postgres.ReleaseReport, error) {
+// ReleaseOptions is what an operator says beside the configuration.
+type ReleaseOptions struct {
+	// EndSessions writes no keys of sessions into the rows, where GoTrue looks for them: who
+	// has come since the adoption signs in again.
+	EndSessions bool
+	Remove      bool          // see postgres.ReleaseConfig
+	LockTimeout time.Duration // see postgres.AdoptConfig
+}
+
+// Release gives an adopted schema back to GoTrue.
+func Release(ctx context.Context, cfg config.Config, o ReleaseOptions) (postgres.ReleaseReport, error) {
 	if _, sqlite := cfg.SQLitePath(); sqlite {
 		return postgres.ReleaseReport{}, errNoGoTrue
 	}
-	c := postgres.ReleaseConfig{URL: cfg.DatabaseURL, LockTimeout: lockTimeout, Now: time.Now}
+	c := postgres.ReleaseConfig{URL: cfg.DatabaseURL, LockTimeout: o.LockTimeout, Remove: o.Remove, Now: time.Now}
 	if err := postgres.CheckAdopted(ctx, cfg.DatabaseURL); err != nil {
 		return postgres.ReleaseReport{}, fmt.Errorf("server: %w", err)
 	}
-	if keepSessions {
+	if !o.EndSessions {
 		s, err := Open(ctx, cfg, Options{})
 		if err != nil {
 			return postgres.ReleaseReport{}, err

@@ -112,7 +112,7 @@ func asPerson(t *testing.T, conn *pgx.Conn, claims string, work func(pgx.Tx)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // always
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	if _, err := tx.Exec(t.Context(), "SELECT set_config('request.jwt.claims', $1, true)", claims); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +144,8 @@ func claimsOf(t *testing.T, token string) string {
 
 // C24, S3.15, S3.16, B3.6: people sign in with their old passwords, and the application's
 // keys, triggers and policies go on.
+//
+//nolint:tparallel // the parts go on from one another
 func TestAdoptedDatabase(t *testing.T) {
 	t.Parallel()
 	r, conn := adoptedRig(t, Options{}, "GOTRUE_JWT_KEY_ID=old-key")
@@ -252,6 +254,8 @@ func testAdoptedApplication(t *testing.T, r *rig, conn *pgx.Conn) {
 
 // What clients of the replaced GoTrue hold goes on: each token of a session stands for one
 // number of ours, and all rules of refresh tokens hold for it.
+//
+//nolint:tparallel // the parts go on from one another
 func TestAdoptedSessions(t *testing.T) {
 	t.Parallel()
 	r, conn := adoptedRig(t, Options{})
@@ -337,23 +341,25 @@ func TestAdoptedSessions(t *testing.T) {
 		}
 	})
 	t.Run("fifty at once", func(t *testing.T) {
-		got := make(chan string, 50)
-		for range cap(got) {
-			go func() {
-				a := r.refresh(gotruetest.Token(25+4, 3))
-				var v struct {
-					Token string `json:"refresh_token"`
-				}
-				_ = json.Unmarshal([]byte(a.body), &v)
-				got <- v.Token
-			}()
-		}
-		tokens := map[string]bool{}
-		for range cap(got) {
-			tokens[<-got] = true
-		}
-		if len(tokens) != 1 || tokens[""] {
-			t.Errorf("%d different answers", len(tokens))
+		for _, text := range []string{gotruetest.Token(25+4, 3), gotruetest.CountedToken(43, gotruetest.Counter(43))} {
+			got := make(chan string, 50)
+			for range cap(got) {
+				go func() {
+					a := r.refresh(text)
+					var v struct {
+						Token string `json:"refresh_token"`
+					}
+					_ = json.Unmarshal([]byte(a.body), &v)
+					got <- v.Token
+				}()
+			}
+			tokens := map[string]bool{}
+			for range cap(got) {
+				tokens[<-got] = true
+			}
+			if len(tokens) != 1 || tokens[""] {
+				t.Errorf("%d different answers", len(tokens))
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
@@ -22,6 +23,8 @@ type Mover struct {
 	Link func(email, link string) error
 	// DryRun makes no tenants.
 	DryRun bool
+	// Roles are those that may do everything and may come in all the same.
+	Roles []string
 
 	source       string
 	tenants      map[moving.Member]auth.ID
@@ -55,14 +58,20 @@ func (m *Mover) Rules() moving.Rules {
 		Audience: s.cfg.JWT.Audience, ValidHash: password.ValidHash, Phone: s.readPhone,
 		Role: func(name string) bool {
 			r, ok := s.roles.Get().Role(name)
-			return ok && r.InApp()
+			return ok && r.InApp() && m.mayBring(name)
 		},
 		TenantRole: func(name string) bool {
 			r, ok := s.roles.Get().Role(name)
-			return ok && r.InTenant()
+			return ok && r.InTenant() && m.mayBring(name)
 		},
 		Tenant: m.tenant, Invite: m.invite, Now: s.opt.Now, Rand: s.opt.Rand,
 	}
+}
+
+// mayBring refuses roles that may do everything, unless they are named: what "admin" was in
+// another system need not be what it is here, and whoever writes a file must not become it.
+func (m *Mover) mayBring(name string) bool {
+	return slices.Contains(m.Roles, name) || !slices.Contains(m.s.roles.Get().Permissions(name), "*")
 }
 
 // readPhone gives a number its one spelling.

@@ -101,6 +101,7 @@ type apis struct {
 	accounts  *flow.Accounts // with the issuer of /api/auth
 	people    *flow.People
 	tenancy   *flow.Tenancy
+	privacy   *flow.Privacy
 	callers   *web.Callers
 	webhooks  *flow.Webhooks
 	redirects *redirect.Rules
@@ -136,7 +137,7 @@ func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) 
 	if err := s.openProvisioning(c); err != nil {
 		return nil, err
 	}
-	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), redirects: redirects, phones: c.Phones}
+	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), privacy: s.privacy(c), redirects: redirects, phones: c.Phones}
 	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
 		Verifier: s.trusted, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles, Own: s.cfg.JWT.Issuer,
@@ -157,7 +158,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	ours := *a.callers // nobody of another issuer's gets an account by asking here
 	ours.Local = nil
 	operators := adminapi.Handler(adminapi.Config{
-		Callers: &ours, Admin: s.admin, People: a.people, Tenancy: a.tenancy,
+		Callers: &ours, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy,
 		Operations: flow.NewOperations(s.flows, s.store, s.ring, s.apiKeys), Redirects: a.redirects, Roles: s.roles.Get, ReloadRoles: s.ReloadRoles,
 	})
 	s.adminAPI = http.StripPrefix(adminPath, operators)
@@ -166,7 +167,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceREST) {
 		h := rest.Handler(rest.Config{
-			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
+			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
 			Phones: a.phones, Ping: s.store.Ping, Relay: s.relay(a),
 		})
 		for _, path := range rest.Paths() {
@@ -177,7 +178,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceMirror) {
 		mux.Handle(mirrorPath+"/", http.StripPrefix(mirrorPath, mirror.Handler(mirror.Config{
-			Accounts: a.accounts, People: a.people, Callers: a.callers, Webhooks: a.webhooks,
+			Accounts: a.accounts, People: a.people, Privacy: a.privacy, Callers: a.callers, Webhooks: a.webhooks,
 			GoogleWebClientID: s.cfg.People.GoogleWebClientID, GoogleIOSClientID: s.cfg.People.GoogleIOSClientID,
 			GoogleAndroidClientID: s.cfg.People.GoogleAndroidClientID,
 		})))

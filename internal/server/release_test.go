@@ -1,10 +1,10 @@
 package server
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -89,14 +89,14 @@ func TestReleaseToGoTrue(t *testing.T) {
 	counted := r.refresh(gotruetest.CountedToken(27, 6)).text(t, "refresh_token")
 
 	// A server that still runs is in the way.
-	if rep, err := Release(t.Context(), r.cfg, true, 0); !errors.Is(err, postgres.ErrNotAdoptable) || len(rep.Problems) == 0 ||
+	if rep, err := Release(t.Context(), r.cfg, ReleaseOptions{}); !errors.Is(err, postgres.ErrNotAdoptable) || len(rep.Problems) == 0 ||
 		!strings.Contains(rep.Problems[0].What, "server of Cardea") {
 		t.Fatalf("%v %+v", err, rep)
 	}
 	if err := r.Close(); err != nil { // the jobs find a closed database, and end with the test
 		t.Fatal(err)
 	}
-	rep, err := Release(t.Context(), r.cfg, true, 0)
+	rep, err := Release(t.Context(), r.cfg, ReleaseOptions{})
 	if err != nil || rep.Sessions < 5 {
 		t.Fatalf("%v %+v", err, rep)
 	}
@@ -123,7 +123,7 @@ func TestReleaseToGoTrue(t *testing.T) {
 	}
 
 	// Twice, and while it is GoTrue's.
-	if _, err := Release(t.Context(), r.cfg, false, 0); !errors.Is(err, postgres.ErrNotAdopted) {
+	if _, err := Release(t.Context(), r.cfg, ReleaseOptions{EndSessions: true}); !errors.Is(err, postgres.ErrNotAdopted) {
 		t.Errorf("released twice: %v", err)
 	}
 	if _, err := Open(t.Context(), r.cfg, Options{}); !errors.Is(err, postgres.ErrSchemaOlder) {
@@ -179,7 +179,7 @@ func TestReleaseEndsSessions(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := Release(context.WithoutCancel(t.Context()), r.cfg, false, time.Second); err != nil || rep.Sessions != 0 {
+	if rep, err := Release(t.Context(), r.cfg, ReleaseOptions{EndSessions: true, LockTimeout: time.Second}); err != nil || rep.Sessions != 0 {
 		t.Fatalf("%v %+v", err, rep)
 	}
 	u, _ := token.ReadRefresh(fresh)
@@ -195,14 +195,14 @@ func TestAdoptElsewhere(t *testing.T) {
 	if _, err := Adopt(t.Context(), lite, AdoptOptions{}); !errors.Is(err, errNoGoTrue) {
 		t.Errorf("%v", err)
 	}
-	if _, err := Release(t.Context(), lite, false, 0); !errors.Is(err, errNoGoTrue) {
+	if _, err := Release(t.Context(), lite, ReleaseOptions{}); !errors.Is(err, errNoGoTrue) {
 		t.Errorf("%v", err)
 	}
 	ours := load(t, databaseURL(t, "postgres"))
 	if rep, err := Adopt(t.Context(), ours, AdoptOptions{}); !errors.Is(err, postgres.ErrNotAdoptable) || !strings.Contains(rep.Problems[0].What, "made by Cardea itself") {
 		t.Errorf("%v %+v", err, rep)
 	}
-	if _, err := Release(t.Context(), ours, true, 0); !errors.Is(err, postgres.ErrNotAdopted) {
+	if _, err := Release(t.Context(), ours, ReleaseOptions{}); !errors.Is(err, postgres.ErrNotAdopted) {
 		t.Errorf("%v", err)
 	}
 	// Tokens of a GoTrue that was never here.
@@ -210,6 +210,39 @@ func TestAdoptElsewhere(t *testing.T) {
 	for _, text := range []string{gotruetest.Token(5, 3), gotruetest.CountedToken(27, 6)} {
 		if a := s.refresh(text); a.Code != 400 {
 			t.Errorf("%d %s", a.Code, a.body)
+		}
+	}
+}
+
+// guideSQL is the block of SQL in the guide that says it is run by a test.
+func guideSQL(t *testing.T, test string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/guides/adopt-supabase.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "<!-- tested: "+test+" -->\n```sql\n")
+	sql, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatalf("the guide has no block for %s", test)
+	}
+	return sql
+}
+
+// A15.6: with the trigger of the guide nobody is turned away, and what failed is kept.
+func TestGuideTrigger(t *testing.T) {
+	t.Parallel()
+	r, conn := adoptedRig(t, Options{})
+	if _, err := conn.Exec(t.Context(), guideSQL(t, "TestGuideTrigger")+"; ALTER TABLE public.profiles ADD CHECK (first_name IS NOT NULL) NOT VALID"); err != nil {
+		t.Fatal(err)
+	}
+	good := r.must(t, "POST", "/signup", "", object{"email": "good@clinic.example", "password": "a good password", "data": object{"first_name": "G"}})
+	bad := r.must(t, "POST", "/signup", "", object{"email": "bad@clinic.example", "password": "a good password"})
+	for id, want := range map[string][2]int{good.text(t, "user", "id"): {1, 0}, bad.text(t, "user", "id"): {0, 1}} {
+		if got := [2]int{
+			count(t, conn, "SELECT count(*) FROM public.profiles WHERE id = $1", id), count(t, conn, "SELECT count(*) FROM public.failed_profiles WHERE user_id = $1", id),
+		}; got != want {
+			t.Errorf("profiles and failures: %v, want %v", got, want)
 		}
 	}
 }

@@ -45,23 +45,25 @@ type Options struct {
 
 // Server is a wired Cardea.
 type Server struct {
-	cfg      config.Config
-	opt      Options
-	store    store.Store
-	ring     *token.Ring
-	apiKeys  *token.APIKeys
-	admin    *flow.Admin
-	verifier *cardea.Verifier // of our own tokens
-	trusted  *cardea.Verifier // of ours and those of trusted issuers
-	syncer   *usersync.Syncer // of the people of trusted issuers; nil: there is none
-	messages *messages
-	metrics  *metrics
-	roles    *role.Live
-	flows    flow.Config
-	adminAPI http.Handler
-	stopping chan struct{} // closed when the server is told to stop
-	handler  http.Handler
-	receiver *hook.Receiver
+	cfg        config.Config
+	opt        Options
+	store      store.Store
+	ring       *token.Ring
+	apiKeys    *token.APIKeys
+	admin      *flow.Admin
+	verifier   *cardea.Verifier // of our own tokens
+	trusted    *cardea.Verifier // of ours and those of trusted issuers
+	syncer     *usersync.Syncer // of the people of trusted issuers; nil: there is none
+	messages   *messages
+	metrics    *metrics
+	roles      *role.Live
+	flows      flow.Config
+	adminAPI   http.Handler
+	collectors *hook.Collectors
+	erasures   chan struct{} // gets a value when a deletion has begun
+	stopping   chan struct{} // closed when the server is told to stop
+	handler    http.Handler
+	receiver   *hook.Receiver
 }
 
 // tokenSize is the longest token that our own routes read: accounts with much metadata
@@ -101,7 +103,7 @@ func assemble(ctx context.Context, cfg config.Config, opt Options, st store.Stor
 	if opt.Rand == nil {
 		opt.Rand = rand.Reader
 	}
-	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{}), metrics: &metrics{}}
+	s := &Server{cfg: cfg, opt: opt, store: st, stopping: make(chan struct{}), erasures: make(chan struct{}, 1), metrics: &metrics{}}
 	if err := s.wire(ctx); err != nil {
 		return nil, err
 	}
@@ -118,6 +120,9 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	if err := s.openReceiver(); err != nil {
+		return err
+	}
+	if err := s.openCollectors(); err != nil {
 		return err
 	}
 	if err := s.openRoles(); err != nil {
@@ -245,6 +250,7 @@ func (s *Server) runJobs(ctx context.Context) {
 		}.Run(ctx)
 	})
 	others.Go(func() { s.runSender(ctx) })
+	others.Go(func() { s.eraser().Run(ctx) })
 	others.Go(func() { s.serveMetrics(ctx) })
 	if s.syncer != nil {
 		others.Go(func() { s.syncer.Run(ctx) })

@@ -130,7 +130,7 @@ func (s *Server) flowConfig(hasher *password.Hasher, policy password.Policy, lim
 		MagicLinks: p.MagicLinks, Mail: s.messages.mails, Texts: s.messages.texts, ExplicitAnswers: p.Disclosure == "explicit", AnswerAfter: answerAfter(p.Disclosure), Discovery: p.Discovery,
 		BothAddresses: p.BothAddresses, AllowPlainPKCE: p.PlainPKCE, ReauthPassword: p.ReauthPassword,
 		CurrentPassword: p.CurrentPassword, CodeLength: p.CodeLength, LinkLife: m.CodeLife, SMSLife: t.CodeLife,
-		MailEvery: m.Interval, SMSEvery: t.Interval, Codes: s.ring, Post: s.messages, Notices: m.Notices,
+		MailEvery: m.Interval, SMSEvery: t.Interval, Codes: s.ring, Post: s.messages, Notices: m.Notices, Holds: s.store,
 		Roles: s.roles, DefaultRole: s.cfg.People.DefaultRole,
 		Now: s.opt.Now, Rand: s.opt.Rand,
 	}

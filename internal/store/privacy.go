@@ -51,6 +51,7 @@ type Privacy interface {
 	Tombstoned(ctx context.Context, subjects []string) (bool, error)
 
 	// PersonalData gives what every table of auth.PersonalTables shows of a person. ErrNotFound
-	// when the account does not exist. A table that can't be read is an error.
+	// when the account does not exist. A table that can't be read is an
+	// *auth.TableError.
 	PersonalData(ctx context.Context, user auth.ID) ([]auth.ExportedTable, error)
 }

@@ -230,12 +230,21 @@ func (r *recorder) status() int {
 	return r.code
 }
 
+// Document is an answer that is sent byte by byte: it is signed, and an encoder would write
+// some of its characters in another way.
+type Document interface{ JSON() []byte }
+
 // WriteJSON answers with v. A value that can't be encoded is an error, and nothing has been
 // written.
 func WriteJSON(w http.ResponseWriter, status int, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("web: encode answer: %w", err)
+	var b []byte
+	if d, ok := v.(Document); ok {
+		b = d.JSON()
+	} else {
+		var err error
+		if b, err = json.Marshal(v); err != nil {
+			return fmt.Errorf("web: encode answer: %w", err)
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

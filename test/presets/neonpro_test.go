@@ -37,8 +37,6 @@ func neonpro() system {
 			{"S4.42", "later", "limits with two windows and headers", "", 0},
 			{"S4.43", "later", "limits of chat", "", 0},
 			{"S4.44", "later", "limits by kind of route", "", 0},
-			{"S4.46", "step 5", "export of a person's data", "", 0},
-			{"S4.47", "step 5", "deletion by law", "DELETE /api/users/me", 401},
 			{"S4.48", "later", "second factors", "POST /auth/v1/factors\n\n" + `{"factor_type":"totp"}`, 401},
 			{"S4.49", "later", "emergency tokens", "", 0},
 			{"S4.50", "step 5", "consents", "", 0},

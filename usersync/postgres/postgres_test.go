@@ -52,7 +52,13 @@ func migrate(url string) error {
 
 func open(tb testing.TB) synctest.Database {
 	tb.Helper()
-	url := pgtest.NewMigrated(tb, migrate)
+	return opened(tb, "")
+}
+
+// opened gives a migrated database, with further settings of the pool.
+func opened(tb testing.TB, settings string) synctest.Database {
+	tb.Helper()
+	url := pgtest.NewMigrated(tb, migrate) + settings
 	a, b := pool(tb, url), pool(tb, url)
 	return synctest.Database{
 		A: store(tb, a, postgres.Config{}), B: store(tb, b, postgres.Config{}),
@@ -69,6 +75,12 @@ func open(tb testing.TB) synctest.Database {
 func TestContract(t *testing.T) {
 	t.Parallel()
 	synctest.Run(t, open)
+}
+
+// S2.31: behind a pooler in transaction mode there are no prepared statements.
+func TestWithoutPreparedStatements(t *testing.T) {
+	t.Parallel()
+	synctest.Run(t, func(tb testing.TB) synctest.Database { return opened(tb, "&default_query_exec_mode=exec") })
 }
 
 func TestRace(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 const (
 	selectUser = `SELECT u.id::text, coalesce(u.issuer, ''), coalesce(u.subject, ''), u.status,
-		coalesce(u.email, ''), coalesce(u.phone, ''), u.email_verified, u.phone_verified,
+		coalesce(u.email, ''), coalesce(u.phone, ''), u.email_verified, u.phone_verified, u.email_stale, u.phone_stale,
 		u.auth_provider, u.identities, u.version, u.source_at, u.evidence_at, u.created_at, u.updated_at,
 		coalesce(p.first_name, ''), coalesce(p.last_name, ''), coalesce(p.full_name, ''), coalesce(p.avatar_url, ''), coalesce(p.locale, '')
 		FROM @users u LEFT JOIN @profiles p ON p.user_id = u.id `
@@ -32,12 +32,12 @@ const (
 	forgetSeen = `DELETE FROM @seen WHERE until < $1`
 	markSeen   = `INSERT INTO @seen (id, until) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 
-	insertUser = `INSERT INTO @users (id, issuer, subject, status, email, phone, email_verified, phone_verified,
+	insertUser = `INSERT INTO @users (id, issuer, subject, status, email, phone, email_verified, phone_verified, email_stale, phone_stale,
 		auth_provider, identities, version, source_at, evidence_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	updateUser = `UPDATE @users SET issuer = $2, subject = $3, status = $4, email = $5, phone = $6, email_verified = $7,
-		phone_verified = $8, auth_provider = $9, identities = $10, version = $11, source_at = $12, evidence_at = $13,
-		created_at = $14, updated_at = $15 WHERE id = $1`
+		phone_verified = $8, email_stale = $9, phone_stale = $10, auth_provider = $11, identities = $12, version = $13,
+		source_at = $14, evidence_at = $15, created_at = $16, updated_at = $17 WHERE id = $1`
 	setEvidence = `UPDATE @users SET evidence_at = $2 WHERE id = $1`
 	release     = `UPDATE @users SET subject = $2, version = version + 1, updated_at = $3 WHERE id = $1`
 	putProfile  = `INSERT INTO @profiles (user_id, first_name, last_name, full_name, avatar_url, locale, created_at, updated_at)
@@ -73,7 +73,7 @@ func scanUser(row pgx.Row) (usersync.User, error) {
 	var identities []byte
 	var source, evidence *time.Time
 	err := row.Scan(&u.ID, &u.Issuer, &u.Subject, &u.Status, &u.Email, &u.Phone, &u.EmailVerified, &u.PhoneVerified,
-		&u.AuthProvider, &identities, &u.Version, &source, &evidence, &u.CreatedAt, &u.UpdatedAt,
+		&u.EmailStale, &u.PhoneStale, &u.AuthProvider, &identities, &u.Version, &source, &evidence, &u.CreatedAt, &u.UpdatedAt,
 		&u.Profile.FirstName, &u.Profile.LastName, &u.Profile.FullName, &u.Profile.AvatarURL, &u.Profile.Locale)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return usersync.User{}, usersync.ErrNoUser
@@ -230,12 +230,13 @@ func (s *Store) write(batch *pgx.Batch, action usersync.Action, u usersync.User)
 		query = insertUser
 	}
 	batch.Queue(s.sql(query), u.ID, null(u.Issuer), null(u.Subject), string(u.Status), null(u.Email), null(u.Phone),
-		u.EmailVerified, u.PhoneVerified, u.AuthProvider, string(identities), u.Version,
+		u.EmailVerified, u.PhoneVerified, u.EmailStale, u.PhoneStale, u.AuthProvider, string(identities), u.Version,
 		nullTime(u.SourceAt), nullTime(u.EvidenceAt), u.CreatedAt, u.UpdatedAt)
 	if u.Status == usersync.StatusDeleted {
 		// The columns that an application added go as well.
 		batch.Queue(s.sql(dropProfile), u.ID)
 		batch.Queue(s.sql(dropConflicts), u.ID)
+		batch.Queue(s.sql(dropTasks), u.ID) // what nobody was told yet holds names and addresses
 		return nil
 	}
 	p := u.Profile

@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	insertTask = `INSERT INTO @tasks (consumer, id, payload, due_at, created_at, leased_until, attempts)
-		VALUES (?, ?, ?, ?, ?, coalesce(?, 0), ?) ON CONFLICT DO NOTHING`
+	insertTask = `INSERT INTO @tasks (consumer, id, payload, due_at, created_at, leased_until, attempts, user_id)
+		VALUES (?, ?, ?, ?, ?, coalesce(?, 0), ?, ?) ON CONFLICT DO NOTHING`
 	leaseTasks = `UPDATE @tasks SET leased_until = ?1, attempts = attempts + 1
 		WHERE consumer = ?2 AND id IN (SELECT id FROM @tasks WHERE consumer = ?2 AND due_at <= ?3 AND leased_until <= ?3
 			ORDER BY due_at, id LIMIT ?4)
 		RETURNING id, payload, attempts, due_at, leased_until, last_error, created_at`
 	anyDue     = `SELECT EXISTS (SELECT 1 FROM @tasks WHERE consumer = ? AND due_at <= ? AND leased_until <= ?)`
 	dropTask   = `DELETE FROM @tasks WHERE consumer = ? AND id = ?`
+	dropTasks  = `DELETE FROM @tasks WHERE user_id = ?`
 	finishTask = dropTask + ` AND leased_until = ?`
 	retryTask  = `UPDATE @tasks SET due_at = ?, last_error = ?, leased_until = 0 WHERE consumer = ? AND id = ? AND leased_until = ?`
 	backlog    = `SELECT consumer, count(*), min(created_at), (SELECT last_error FROM @tasks m
@@ -27,7 +28,7 @@ const (
 
 func (b *batch) enqueue(tasks []usersync.Task) {
 	for _, t := range tasks {
-		b.exec(insertTask, t.Consumer, t.ID, t.Payload, micro(t.DueAt), micro(t.CreatedAt), nullMicro(t.LeasedUntil), t.Attempts)
+		b.exec(insertTask, t.Consumer, t.ID, t.Payload, micro(t.DueAt), micro(t.CreatedAt), nullMicro(t.LeasedUntil), t.Attempts, null(t.UserID))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -48,7 +49,7 @@ const (
 	busyTries = 50
 )
 
-// Open opens a file with the settings that this package wants: a write-ahead log, foreign
+// Open opens a file, or makes one that only its owner can read, with the settings that this package wants: a write-ahead log, foreign
 // keys, a short wait for locks. The service may use the pool too, and has to close it.
 func Open(ctx context.Context, path string) (*sql.DB, error) {
 	if path == "" || path == ":memory:" {
@@ -56,6 +57,15 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
+		return nil, fmt.Errorf("usersync/sqlite: %w", err)
+	}
+	// The file holds addresses: nobody but its owner reads it. SQLite gives the files beside
+	// it the same mode.
+	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // G304: the operator's own path
+	if err != nil {
+		return nil, fmt.Errorf("usersync/sqlite: %w", err)
+	}
+	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("usersync/sqlite: %w", err)
 	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(abs)}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/cardea-auth/cardea/usersync"
@@ -100,11 +102,16 @@ func TestNew(t *testing.T) {
 	if _, err := sqlite.New(nil, sqlite.Config{}); err == nil {
 		t.Error("no database, and no error")
 	}
-	db := file(t, filepath.Join(t.TempDir(), "users.db"))
+	mode := filepath.Join(t.TempDir(), "users.db")
+	db := file(t, mode)
 	for _, name := range []string{"a;b", "A", `a"b`, "1a", "a.b"} {
 		if _, err := sqlite.New(db, sqlite.Config{Prefix: name}); err == nil {
 			t.Errorf("prefix %q was taken", name)
 		}
+	}
+	info, err := os.Stat(mode)
+	if err != nil || (runtime.GOOS != "windows" && info.Mode().Perm() != 0o600) {
+		t.Errorf("mode of a new file: %v, %v", info, err)
 	}
 	for _, path := range []string{"", ":memory:", filepath.Join(t.TempDir(), "no", "folder.db")} {
 		if _, err := sqlite.Open(t.Context(), path); err == nil {

@@ -12,7 +12,7 @@ import (
 
 const (
 	selectUser = `SELECT u.id, coalesce(u.issuer, ''), coalesce(u.subject, ''), u.status,
-		coalesce(u.email, ''), coalesce(u.phone, ''), u.email_verified, u.phone_verified,
+		coalesce(u.email, ''), coalesce(u.phone, ''), u.email_verified, u.phone_verified, u.email_stale, u.phone_stale,
 		u.auth_provider, u.identities, u.version, u.source_at, u.evidence_at, u.created_at, u.updated_at,
 		coalesce(p.first_name, ''), coalesce(p.last_name, ''), coalesce(p.full_name, ''), coalesce(p.avatar_url, ''), coalesce(p.locale, '')
 		FROM @users u LEFT JOIN @profiles p ON p.user_id = u.id `
@@ -23,11 +23,11 @@ const (
 	forgetSeen = `DELETE FROM @seen WHERE until < ?`
 	markSeen   = `INSERT INTO @seen (id, until) VALUES (?, ?) ON CONFLICT DO NOTHING`
 
-	insertUser = `INSERT INTO @users (issuer, subject, status, email, phone, email_verified, phone_verified,
+	insertUser = `INSERT INTO @users (issuer, subject, status, email, phone, email_verified, phone_verified, email_stale, phone_stale,
 		auth_provider, identities, version, source_at, evidence_at, created_at, updated_at, id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updateUser = `UPDATE @users SET issuer = ?, subject = ?, status = ?, email = ?, phone = ?, email_verified = ?,
-		phone_verified = ?, auth_provider = ?, identities = ?, version = ?, source_at = ?, evidence_at = ?,
+		phone_verified = ?, email_stale = ?, phone_stale = ?, auth_provider = ?, identities = ?, version = ?, source_at = ?, evidence_at = ?,
 		created_at = ?, updated_at = ? WHERE id = ?`
 	setEvidence = `UPDATE @users SET evidence_at = ? WHERE id = ?`
 	release     = `UPDATE @users SET subject = ?, version = version + 1, updated_at = ? WHERE id = ?`
@@ -65,7 +65,7 @@ func scanUser(row interface{ Scan(into ...any) error }) (usersync.User, error) {
 	var source, evidence sql.NullInt64
 	var created, updated int64
 	err := row.Scan(&u.ID, &u.Issuer, &u.Subject, &u.Status, &u.Email, &u.Phone, &u.EmailVerified, &u.PhoneVerified,
-		&u.AuthProvider, &identities, &u.Version, &source, &evidence, &created, &updated,
+		&u.EmailStale, &u.PhoneStale, &u.AuthProvider, &identities, &u.Version, &source, &evidence, &created, &updated,
 		&u.Profile.FirstName, &u.Profile.LastName, &u.Profile.FullName, &u.Profile.AvatarURL, &u.Profile.Locale)
 	if errors.Is(err, sql.ErrNoRows) {
 		return usersync.User{}, usersync.ErrNoUser
@@ -217,12 +217,13 @@ func (b *batch) put(action usersync.Action, u usersync.User) {
 		query = insertUser
 	}
 	b.exec(query, null(u.Issuer), null(u.Subject), string(u.Status), null(u.Email), null(u.Phone),
-		u.EmailVerified, u.PhoneVerified, u.AuthProvider, string(identities), u.Version,
+		u.EmailVerified, u.PhoneVerified, u.EmailStale, u.PhoneStale, u.AuthProvider, string(identities), u.Version,
 		nullMicro(u.SourceAt), nullMicro(u.EvidenceAt), micro(u.CreatedAt), micro(u.UpdatedAt), u.ID)
 	if u.Status == usersync.StatusDeleted {
 		// The columns that an application added go as well.
 		b.exec(dropProfile, u.ID)
 		b.exec(dropConflicts, u.ID)
+		b.exec(dropTasks, u.ID) // what nobody was told yet holds names and addresses
 		return
 	}
 	p, at := u.Profile, micro(u.UpdatedAt)

@@ -27,9 +27,6 @@ func tasksOfChange(t *testing.T, db Database) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	must(t, db.A, request(6, "s4", heard(func(r *usersync.Request) { r.Identity.Standing = usersync.StandingDeleted })), usersync.ActionUpdate)
-	must(t, db.A, request(7, "s4", heard(nil)), usersync.ActionRefuse)
-	must(t, db.A, request(8, "s8", heard(func(r *usersync.Request) { r.Identity.Standing = usersync.StandingDeleted })), usersync.ActionCreate)
 
 	var got []string
 	for _, task := range lease(t, db.B, webhook, 10, 100) {
@@ -42,7 +39,7 @@ func tasksOfChange(t *testing.T, db Database) {
 		}
 		got = append(got, fmt.Sprint(e.ID, " ", e.Type, " ", e.Data.User.Version))
 	}
-	want := "event-1 user.created 1, event-3 user.updated 2, event-4 user.linked 3, event-5 user.status 4, event-6 user.deleted 5"
+	want := "event-1 user.created 1, event-3 user.updated 2, event-4 user.linked 3, event-5 user.status 4"
 	if s := strings.Join(got, ", "); s != want {
 		t.Errorf("events:\n%s\nwant:\n%s", s, want)
 	}
@@ -52,6 +49,22 @@ func tasksOfChange(t *testing.T, db Database) {
 	}
 	if list := lease(t, db.B, hooks, 40, 100); len(list) != 1 || list[0].ID != "event-1" || list[0].Attempts != 2 {
 		t.Errorf("for the hook: %+v", list)
+	}
+	forgets(t, db, heard)
+}
+
+// forgets: what nobody was told yet goes with the user, but for the news of the deletion.
+func forgets(t *testing.T, db Database, heard func(func(*usersync.Request)) func(*usersync.Request)) {
+	t.Helper()
+	deleted := heard(func(r *usersync.Request) { r.Identity.Standing = usersync.StandingDeleted })
+	must(t, db.A, request(106, "s4", deleted), usersync.ActionUpdate)
+	must(t, db.A, request(107, "s4", heard(nil)), usersync.ActionRefuse)
+	must(t, db.A, request(108, "s8", deleted), usersync.ActionCreate)
+	if list := lease(t, db.B, webhook, 300, 100); len(list) != 1 || list[0].ID != "event-106" || strings.Contains(string(list[0].Payload), mail) {
+		t.Errorf("after the deletion: %+v", list)
+	}
+	if list := lease(t, db.B, hooks, 300, 100); len(list) != 0 {
+		t.Errorf("for the hook, after the deletion: %+v", list)
 	}
 }
 

@@ -157,14 +157,24 @@ func kept(t *testing.T, db Database) {
 	u = must(t, db.A, request(3, "s1", func(r *usersync.Request) {
 		proved("new@example.org", "")(r)
 		r.Identity.Profile.FirstName, r.Asked = "Augusta", true
-	}), usersync.ActionNone)
-	if u.Email != mail || u.Profile.FirstName != "Ada" || !u.EvidenceAt.Equal(at(3)) {
+	}), usersync.ActionUpdate)
+	if u.Email != mail || !u.EmailStale || u.Profile.FirstName != "Ada" || !u.EvidenceAt.Equal(at(3)) {
 		t.Errorf("%+v", u)
 	}
 	same(t, db.B, u)
 	counts(t, db, "conflicts", 1)
-	must(t, db.A, request(4, "s1", proved("new@example.org", "")), usersync.ActionNone)
+	must(t, db.A, request(4, "s1", func(r *usersync.Request) {
+		proved("new@example.org", "")(r)
+		r.Asked = true
+	}), usersync.ActionNone)
 	counts(t, db, "conflicts", 1) // the same one, once more
+	if again, err := db.B.Get(t.Context(), u.ID); err != nil || !again.EvidenceAt.Equal(at(4)) || again.Version != u.Version {
+		t.Errorf("%+v, %v", again, err)
+	}
+	// The next owner of the mailbox does not get the row.
+	if other := must(t, db.A, request(5, "s5", proved(mail, "")), usersync.ActionCreate); other.Email != "" {
+		t.Errorf("%+v", other)
+	}
 }
 
 func linked(t *testing.T, db Database) {

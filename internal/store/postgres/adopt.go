@@ -99,7 +99,7 @@ func Adopt(ctx context.Context, c AdoptConfig) (AdoptReport, error) {
 	if err := lockMigrations(ctx, conn); err != nil {
 		return report, err
 	}
-	if err := inspect(ctx, conn, &c, &report); err != nil {
+	if err := inspect(ctx, conn, &c, &report, false); err != nil {
 		return report, err
 	}
 	switch {
@@ -161,16 +161,22 @@ func adopt(ctx context.Context, tx pgx.Tx, c *AdoptConfig, report *AdoptReport) 
 	}
 	began := c.Now()
 	again := AdoptReport{}
-	if err := inspect(ctx, tx.Conn(), c, &again); err != nil {
+	if err := inspect(ctx, tx.Conn(), c, &again, true); err != nil {
 		return err
 	}
 	if len(again.Problems) > 0 { // written while we were waiting
 		report.Problems = again.Problems
 		return ErrNotAdoptable
 	}
+	before, err := inventory(ctx, tx)
+	if err == nil && report.Again {
+		before, err = inventoryAgain(ctx, tx, before)
+	}
+	if err != nil {
+		return err
+	}
 	steps := []adoptStep{{"again", readopt}}
 	if !report.Again {
-		var err error
 		if steps, err = adoptSteps(); err != nil {
 			return err
 		}
@@ -181,8 +187,8 @@ func adopt(ctx context.Context, tx pgx.Tx, c *AdoptConfig, report *AdoptReport) 
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version) VALUES ($1, $2)`,
-		timestamp(c.Now()), report.Version)
+	_, err = tx.Exec(ctx, `INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version, before) VALUES ($1, $2, $3)`,
+		timestamp(c.Now()), report.Version, before)
 	report.Locked = c.Now().Sub(began)
 	return err
 }
@@ -203,9 +209,6 @@ const (
 	// readopt is for a schema that was given back: everything is there but what GoTrue has
 	// written since.
 	readopt = `UPDATE auth.users SET email = lower(email) WHERE email <> lower(email) AND NOT is_sso_user;
-UPDATE auth.sessions SET refresh_token_parent = refresh_token_counter - 1,
-    refresh_token_hmac_key = 'gotrue:' || refresh_token_counter || ':' || refresh_token_hmac_key
-WHERE refresh_token_hmac_key IS NOT NULL AND refresh_token_counter IS NOT NULL;
 ALTER TABLE ` + releasedVersions + ` RENAME TO cardea_migrations`
 
 	makeVersions = `CREATE TABLE IF NOT EXISTS ` + versionTable + ` (
@@ -222,7 +225,9 @@ INSERT INTO ` + versionTable + ` (version_id, is_applied) SELECT v, true FROM ge
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     adopted_at timestamptz NOT NULL,
     gotrue_version text NOT NULL,
-    released_at timestamptz
+    before jsonb NOT NULL,
+    released_at timestamptz,
+    after jsonb
 );
 ALTER TABLE auth.cardea_adoption ENABLE ROW LEVEL SECURITY;
 COMMENT ON TABLE auth.cardea_adoption IS 'Schema auth was GoTrue''s; Cardea took it over in place';
@@ -270,7 +275,7 @@ func AdoptPlan() (string, error) {
 	for _, s := range steps {
 		fmt.Fprintf(&b, "\n-- %s\n%s", s.name, s.sql)
 	}
-	b.WriteString("INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version) VALUES (now(), '...');\nCOMMIT;\n")
+	b.WriteString("INSERT INTO auth.cardea_adoption (adopted_at, gotrue_version, before) VALUES (now(), '...', '...');\nCOMMIT;\n")
 	return b.String(), nil
 }
 

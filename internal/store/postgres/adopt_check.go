@@ -54,9 +54,10 @@ const (
 )
 
 // inspect fills the report. It reads only. What is wrong goes to Problems; an error means
-// that it could not be found out.
-func inspect(ctx context.Context, conn *pgx.Conn, c *AdoptConfig, r *AdoptReport) error {
-	in := &inspector{ctx: ctx, conn: conn, c: c, r: r}
+// that it could not be found out. The second time, with the tables closed, it looks at what
+// may have come between, and doesn't count.
+func inspect(ctx context.Context, conn *pgx.Conn, c *AdoptConfig, r *AdoptReport, second bool) error {
+	in := &inspector{ctx: ctx, conn: conn, c: c, r: r, second: second}
 	known, err := in.state()
 	if err != nil || !known {
 		return err
@@ -83,7 +84,8 @@ type inspector struct {
 	c    *AdoptConfig
 	r    *AdoptReport
 
-	again bool // it was adopted before, and given back: our tables are there
+	second bool
+	again  bool // it was adopted before, and given back: our tables are there
 }
 
 func (in *inspector) problem(fix, what string, args ...any) {
@@ -322,7 +324,7 @@ func (in *inspector) others() error {
 
 // accounts looks at the rows.
 func (in *inspector) accounts() error {
-	if err := in.duplicates(); err != nil {
+	if err := in.duplicates(); err != nil || in.second {
 		return err
 	}
 	var mixed, nulls, sealed, foreign, unknown, factors, waiting, keys, sealedKeys int64

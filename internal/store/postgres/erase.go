@@ -24,7 +24,7 @@ WHERE (subject_id = $1 OR object_id = $1) AND (ends_at IS NULL OR ends_at > grea
 	// auditPage goes through the log by id. Only those that name the person are read.
 	auditPage = `
 SELECT id, CASE WHEN p LIKE '%' || $2::uuid::text || '%' THEN p END, ip_address FROM (
-	SELECT id, payload::text AS p, ip_address FROM auth.audit_log_entries WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $3
+	SELECT id, payload::text AS p, ip_address FROM auth.audit_log_entries WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $3
 ) page ORDER BY id`
 	rewriteAudit = `UPDATE auth.audit_log_entries SET payload = $2::json, ip_address = $3 WHERE id = $1`
 )

@@ -12,6 +12,11 @@ func ListStatements() map[string]string {
 		"user by e-mail": userByEmail, "user by phone": userByPhone, "user by id": userByID, "lock": lockUser, "update": updateUser,
 		"find by link": findByLink, "find by code": findByCode, "end one session": endOne, "end sessions": endMany,
 		"change membership": changeMembership, "end membership": endMembership, "deletion": lockOwner, "identifiers": identifiersOf,
+		"erasable": erasable, "erase user": eraseUser, "bury": bury, "bury the living": buryLiving, "audit page": auditPage,
+		"rewrite audit": rewriteAudit, "end memberships": endMemberships, "end relations": endRelations, "holdable": holdable,
+		"holds": holdsOf, "claim erasures": claimErasures, "tombstoned": tombstoned,
+		"erase relations": `DELETE FROM auth.relations WHERE subject_id = $1 OR object_id = $1`,
+		"erase devices":   `DELETE FROM auth.known_devices WHERE user_id = $1`, "erase flows": `DELETE FROM auth.flow_state WHERE user_id = $1`,
 	}
 }
 

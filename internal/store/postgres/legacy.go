@@ -71,29 +71,37 @@ func (s *Store) LegacyKey(ctx context.Context, session auth.ID) (key []byte, new
 	if adopted, err := s.isAdopted(ctx); err != nil || !adopted {
 		return nil, 0, orNotFound(err)
 	}
-	var text string
-	err = s.pool.QueryRow(ctx, `SELECT refresh_token_hmac_key FROM auth.sessions
-		WHERE id = $1 AND oauth_client_id IS NULL AND refresh_token_hmac_key IS NOT NULL`, uuid(session)).Scan(&text)
+	var (
+		text    string
+		counter int64
+	)
+	err = s.pool.QueryRow(ctx, `SELECT refresh_token_hmac_key, refresh_token_counter FROM auth.sessions
+		WHERE id = $1 AND oauth_client_id IS NULL AND refresh_token_hmac_key IS NOT NULL AND refresh_token_counter IS NOT NULL`,
+		uuid(session)).Scan(&text, &counter)
 	if err != nil {
 		return nil, 0, storeError("refresh key of GoTrue", err)
 	}
-	key, newest, ok := parseLegacyKey(text)
+	key, newest, ok := parseLegacyKey(text, counter)
 	if !ok {
 		return nil, 0, auth.ErrNotFound
 	}
 	return key, newest, nil
 }
 
-// parseLegacyKey reads what the adoption has written: gotrue:NEWEST:KEY.
-func parseLegacyKey(text string) (key []byte, newest int64, ok bool) {
-	rest, marked := strings.CutPrefix(text, "gotrue:")
-	number, encoded, cut := strings.Cut(rest, ":")
-	newest, err := strconv.ParseInt(number, 10, 64)
-	if !marked || !cut || err != nil || newest < 0 {
-		return nil, 0, false
+// parseLegacyKey reads a key as GoTrue has left it, which has come to counter, or as our
+// first rotation has marked it: gotrue:NEWEST:KEY.
+func parseLegacyKey(text string, counter int64) (key []byte, newest int64, ok bool) {
+	newest = counter
+	if rest, marked := strings.CutPrefix(text, "gotrue:"); marked {
+		number, encoded, cut := strings.Cut(rest, ":")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if !cut || err != nil {
+			return nil, 0, false
+		}
+		newest, text = n, encoded
 	}
-	key, err = base64.RawURLEncoding.DecodeString(encoded)
-	return key, newest, err == nil
+	key, err := base64.RawURLEncoding.DecodeString(text)
+	return key, newest, err == nil && newest >= 0 && newest <= counter
 }
 
 func orNotFound(err error) error {

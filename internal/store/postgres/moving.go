@@ -37,17 +37,31 @@ CREATE TEMPORARY TABLE cardea_moving_profiles (n integer, full_name text, birth_
 CREATE TEMPORARY TABLE cardea_moving_members (n integer, tenant_id uuid, role text, state text, invited_by uuid,
 	created_at timestamptz, updated_at timestamptz, ends_at timestamptz) ON COMMIT DROP`
 
-	// The numbers of outcomes are those of auth.MoveOutcome.
+	// The numbers of outcomes are those of auth.MoveOutcome. What is there already is looked up
+	// by scalar subqueries, which PostgreSQL never turns into joins: a thousand looks into an
+	// index, however many accounts there are, where a join would read all of them as long as
+	// nobody has counted them.
 	movePresent = `
-UPDATE pg_temp.cardea_moving i SET outcome = 2 FROM auth.moved m
-WHERE m.source = $1 AND m.kind = 'user' AND m.external_id = i.external_id`
+UPDATE pg_temp.cardea_moving i SET outcome = 2
+WHERE (SELECT 1 FROM auth.moved m WHERE m.source = $1 AND m.kind = 'user' AND m.external_id = i.external_id LIMIT 1) IS NOT NULL`
 	moveIdentityTaken = `
 UPDATE pg_temp.cardea_moving i SET outcome = ` + takenReason + ` 6 END FROM pg_temp.cardea_moving_identities x
-	JOIN auth.identities t ON t.provider_id = x.provider_id AND t.provider = x.provider
-WHERE x.n = i.n AND i.outcome = 0`
+WHERE x.n = i.n AND i.outcome = 0
+	AND (SELECT 1 FROM auth.identities t WHERE t.provider_id = x.provider_id AND t.provider = x.provider LIMIT 1) IS NOT NULL`
+	moveDeleted = `
+UPDATE pg_temp.cardea_moving i SET outcome = 8 FROM unnest($1::integer[], $2::text[]) AS x (n, subject)
+WHERE x.n = i.n AND i.outcome = 0 AND (SELECT 1 FROM auth.tombstones t WHERE t.subject = x.subject LIMIT 1) IS NOT NULL`
+	// What is another account's further address is refused by a trigger too, with an error that
+	// would take the whole batch with it.
+	moveIdentifierTaken = `
+UPDATE pg_temp.cardea_moving i SET outcome = CASE WHEN i.email <> '' AND NOT i.is_sso AND (SELECT 1 FROM auth.user_identifiers x
+		WHERE x.kind = 'email' AND x.value = i.email AND x.verified_at IS NOT NULL LIMIT 1) IS NOT NULL THEN 3
+	WHEN i.phone <> '' AND (SELECT 1 FROM auth.user_identifiers x
+		WHERE x.kind = 'phone' AND x.value = i.phone AND x.verified_at IS NOT NULL LIMIT 1) IS NOT NULL THEN 4 ELSE 0 END
+WHERE i.outcome = 0`
 	moveTenantMissing = `
 UPDATE pg_temp.cardea_moving i SET outcome = 7 FROM pg_temp.cardea_moving_members x
-WHERE x.n = i.n AND i.outcome = 0 AND NOT EXISTS (SELECT FROM auth.tenants t WHERE t.id = x.tenant_id)`
+WHERE x.n = i.n AND i.outcome = 0 AND (SELECT 1 FROM auth.tenants t WHERE t.id = x.tenant_id LIMIT 1) IS NULL`
 
 	// moveUsers leaves what is in the way to ON CONFLICT, as createAccount does.
 	moveUsers = `
@@ -67,9 +81,10 @@ UPDATE pg_temp.cardea_moving i SET outcome = 1 FROM u WHERE u.id = i.id`
 UPDATE pg_temp.cardea_moving i SET outcome = ` + takenReason + ` 0 END
 WHERE i.outcome = 0`
 	takenReason = `CASE
-	WHEN EXISTS (SELECT FROM auth.users u WHERE u.email = i.email AND u.is_sso_user = false AND NOT i.is_sso AND i.email <> '') THEN 3
-	WHEN EXISTS (SELECT FROM auth.users u WHERE u.phone = i.phone AND i.phone <> '') THEN 4
-	WHEN EXISTS (SELECT FROM auth.users u WHERE u.id = i.id) THEN 5 ELSE`
+	WHEN NOT i.is_sso AND i.email <> ''
+		AND (SELECT 1 FROM auth.users u WHERE u.email = i.email AND u.is_sso_user = false LIMIT 1) IS NOT NULL THEN 3
+	WHEN i.phone <> '' AND (SELECT 1 FROM auth.users u WHERE u.phone = i.phone LIMIT 1) IS NOT NULL THEN 4
+	WHEN (SELECT 1 FROM auth.users u WHERE u.id = i.id LIMIT 1) IS NOT NULL THEN 5 ELSE`
 
 	moveIdentities = `
 INSERT INTO auth.identities (id, user_id, provider, provider_id, identity_data, last_sign_in_at, created_at, updated_at)
@@ -141,11 +156,14 @@ func (s *Store) MoveAccounts(ctx context.Context, b auth.MoveBatch) ([]auth.Move
 // meanwhile reports whether somebody else has made, or deleted, what the batch had looked for.
 func meanwhile(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.SchemaName != "auth" {
+	if !errors.As(err, &pg) {
 		return false
 	}
-	return pg.Code == uniqueViolation && pg.ConstraintName == "identities_provider_id_provider_unique" ||
-		pg.Code == foreignKeyViolation && pg.ConstraintName == "memberships_tenant_id_fkey"
+	switch pg.ConstraintName {
+	case "identities_provider_id_provider_unique", "users_email_partial_key", "users_phone_key":
+		return pg.Code == uniqueViolation
+	}
+	return pg.Code == foreignKeyViolation && pg.ConstraintName == "memberships_tenant_id_fkey"
 }
 
 // refused reports whether the data are what PostgreSQL objects to: classes 22 (data exception),
@@ -172,7 +190,9 @@ func moveBatch(ctx context.Context, tx pgx.Tx, b *auth.MoveBatch) ([]auth.MoveOu
 	var steps pgx.Batch
 	p := &b.Progress
 	steps.Queue(movePresent, p.Source)
-	for _, sql := range []string{moveTenantMissing, moveIdentityTaken, moveUsers, moveTaken, moveIdentities, moveProfiles, moveMembers} {
+	numbers, subjects := tombs(b.Accounts)
+	steps.Queue(moveDeleted, numbers, subjects)
+	for _, sql := range []string{moveTenantMissing, moveIdentifierTaken, moveIdentityTaken, moveUsers, moveTaken, moveIdentities, moveProfiles, moveMembers} {
 		steps.Queue(sql)
 	}
 	for i := range b.Accounts {
@@ -199,6 +219,17 @@ func moveBatch(ctx context.Context, tx pgx.Tx, b *auth.MoveBatch) ([]auth.MoveOu
 		}
 	}
 	return outcomes, nil
+}
+
+// tombs gives the subjects of each account, by its number.
+func tombs(list []auth.MovedAccount) (numbers []int32, subjects []string) {
+	numbers, subjects = []int32{}, []string{}
+	for n := range list {
+		for _, subject := range list[n].Tombs() {
+			numbers, subjects = append(numbers, int32(n)), append(subjects, subject)
+		}
+	}
+	return numbers, subjects
 }
 
 // copyMoving fills the temporary tables.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -29,7 +28,7 @@ func (s *Store) PersonalData(ctx context.Context, user auth.ID) ([]auth.Exported
 			}
 			rows, err := personalRows(ctx, tx, &t, user)
 			if err != nil {
-				return fmt.Errorf("table %s: %w", t.Name, err)
+				return &auth.TableError{Table: t.Name, Cause: err}
 			}
 			out = append(out, auth.ExportedTable{Name: t.Name, Rows: rows})
 		}

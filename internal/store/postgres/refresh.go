@@ -13,6 +13,10 @@ import (
 // the account without a lock, as it was when the statement began: a ban that comes
 // later stops the next refresh.
 //
+// A session that GoTrue has begun (see [Adopt]) keeps GoTrue's key in its row, and has no
+// parent yet: it is the number before. The first rotation by us notes with the key which
+// number it came to, so that it makes no token that we would take for one of ours.
+//
 // Outcomes are the numbers of auth.RotationOutcome; 0 means that there is no such token.
 //
 //	$1 session   $2 presented number   $3 now   $4 address   $5 user agent
@@ -23,14 +27,14 @@ WITH l AS (
 	SELECT ` + userColumns + `,
 		s.id AS s_id, s.created_at AS s_created_at, s.updated_at AS s_updated_at, s.refreshed_at, s.not_after,
 		s.aal::text AS aal, s.user_agent, host(s.ip) AS ip,
-		coalesce(s.refresh_token_counter, 0) AS counter, s.refresh_token_parent AS parent,
+		coalesce(s.refresh_token_counter, 0) AS counter, ` + sessionParent + ` AS parent,
 		s.name, s.tenant_id, ` + tenantRole + ` AS tenant_role,
 		CASE
 			WHEN u.banned_until > $3 OR NOT u.is_active THEN 5
 			WHEN s.not_after <= $3 OR s.created_at <= $7
 				OR coalesce(s.refreshed_at AT TIME ZONE 'utc', s.created_at) <= $8 THEN 4
 			WHEN $2 = coalesce(s.refresh_token_counter, 0) THEN 1
-			WHEN $2 = s.refresh_token_parent
+			WHEN $2 = ` + sessionParent + `
 				THEN CASE WHEN coalesce(s.refreshed_at AT TIME ZONE 'utc', s.created_at) > $6 THEN 2 ELSE 1 END
 			WHEN $2 > coalesce(s.refresh_token_counter, 0) THEN 0
 			ELSE 3
@@ -41,7 +45,9 @@ WITH l AS (
 ), rotated AS (
 	UPDATE auth.sessions s SET refresh_token_counter = l.counter + 1, refresh_token_parent = $2::bigint,
 		refreshed_at = $3::timestamptz AT TIME ZONE 'utc', updated_at = $3,
-		ip = nullif($4::text, '')::inet, user_agent = nullif($5::text, '')
+		ip = nullif($4::text, '')::inet, user_agent = nullif($5::text, ''),
+		refresh_token_hmac_key = CASE WHEN ` + goTruesOwn + `
+			THEN 'gotrue:' || l.counter || ':' || s.refresh_token_hmac_key ELSE s.refresh_token_hmac_key END
 	FROM l WHERE l.outcome = 1 AND s.id = $1
 ), ended AS (
 	DELETE FROM auth.sessions s USING l WHERE l.outcome = 3 AND s.id = $1
@@ -60,6 +66,14 @@ SELECT ` + userColumns + `,` + userChildren + `,
 		WHERE c.session_id = u.s_id ORDER BY c.updated_at DESC, c.authentication_method),
 	u.name, u.tenant_id, u.tenant_role
 FROM l u`
+
+const (
+	// goTruesOwn holds of a session that GoTrue has begun, with tokens that have numbers, until
+	// we rotate one.
+	goTruesOwn = `s.refresh_token_hmac_key IS NOT NULL AND s.refresh_token_hmac_key NOT LIKE 'gotrue:%'`
+
+	sessionParent = `CASE WHEN ` + goTruesOwn + ` THEN coalesce(s.refresh_token_counter, 0) - 1 ELSE s.refresh_token_parent END`
+)
 
 // RotateRefresh implements store.Sessions.
 func (s *Store) RotateRefresh(ctx context.Context, r auth.Rotation) (auth.RotationResult, error) {

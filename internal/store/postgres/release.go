@@ -19,22 +19,26 @@ type ReleaseConfig struct {
 	// SessionKey gives the key of a session's refresh tokens as GoTrue keeps it in its rows.
 	// nil: sessions that have gone on with Cardea end for their owners.
 	SessionKey func(session auth.ID) string
-	Now        func() time.Time
+	// Remove drops what the adoption and our migrations have added, with what is in it:
+	// tenants, memberships, profiles, signing keys. There is no way back from it but a backup.
+	Remove bool
+	Now    func() time.Time
 }
 
 // ReleaseReport is what [Release] has found and done.
 type ReleaseReport struct {
 	Problems []AdoptProblem
 	Notes    []string
-	Sessions int64 // that go on with GoTrue, by a key in their row
+	Sessions int64    // that go on with GoTrue, by a key in their row
+	Left     []string // with Remove: what was added to the schema, and not by us
 }
 
-// Release gives an adopted schema back to GoTrue. Rows and tables of ours stay, for GoTrue
-// does not look at them, and so does everything that Cardea has written to GoTrue's own
+// Release gives an adopted schema back to GoTrue. Rows and tables of ours stay unless Remove
+// is set, for GoTrue does not look at them, and so does everything that Cardea has written to GoTrue's own
 // tables, which is of GoTrue's form. What GoTrue must not find as it is is put right:
 //
 //   - refresh tokens of GoTrue's that were exchanged for ours are revoked
-//   - the keys of sessions become what they were, or ours with SessionKey
+//   - sessions that have gone on with us get the key of our tokens with SessionKey, or none
 //   - open links, codes and PKCE flows of ours, which GoTrue can't read, are deleted
 //
 // Afterwards no server of ours starts on the schema until it is adopted again. Nothing is
@@ -124,11 +128,8 @@ const (
 UPDATE auth.refresh_tokens r SET revoked = true, updated_at = $1 FROM auth.sessions s
 WHERE s.id = r.session_id AND r.revoked IS NOT TRUE AND s.refresh_token_counter IS NOT NULL`
 
-	restoreKeys = `
-UPDATE auth.sessions SET refresh_token_hmac_key = split_part(refresh_token_hmac_key, ':', 3)
-WHERE refresh_token_hmac_key LIKE 'gotrue:%' AND split_part(refresh_token_hmac_key, ':', 2)::bigint = refresh_token_counter`
-
-	// What is left with a number has gone on with us, or began with us.
+	// These have gone on with us, or began with us. A key without a mark is GoTrue's own, or
+	// was given to it before.
 	ownSessions = `SELECT id FROM auth.sessions
 WHERE refresh_token_counter IS NOT NULL AND (refresh_token_hmac_key IS NULL OR refresh_token_hmac_key LIKE 'gotrue:%') ORDER BY id`
 
@@ -150,16 +151,22 @@ func release(ctx context.Context, tx pgx.Tx, c *ReleaseConfig, report *ReleaseRe
 	if _, err := tx.Exec(ctx, revokeExchanged, at); err != nil {
 		return fmt.Errorf("revoke exchanged tokens: %w", err)
 	}
-	if _, err := tx.Exec(ctx, restoreKeys); err != nil {
-		return fmt.Errorf("restore keys: %w", err)
-	}
 	if err := handOver(ctx, tx, c.SessionKey, report); err != nil {
 		return fmt.Errorf("hand over sessions: %w", err)
 	}
 	if _, err := tx.Conn().PgConn().Exec(ctx, dropProofs).ReadAll(); err != nil {
 		return fmt.Errorf("end what GoTrue can't read: %w", err)
 	}
-	tag, err := tx.Exec(ctx, "UPDATE auth.cardea_adoption SET released_at = $1 WHERE released_at IS NULL", at)
+	if c.Remove {
+		left, err := removeOurs(ctx, tx)
+		report.Left = left
+		return err
+	}
+	after, err := inventory(ctx, tx)
+	if err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, "UPDATE auth.cardea_adoption SET released_at = $1, after = $2 WHERE released_at IS NULL", at, after)
 	if err == nil && tag.RowsAffected() != 1 {
 		err = errors.New("the mark of the adoption has gone")
 	}

@@ -38,6 +38,8 @@ func triggerError(what string, pg *pgconn.PgError) error {
 	switch what {
 	case "create account":
 		message = "Database error saving new user"
+	case "start session":
+		message = "Database error granting user"
 	case "delete user", "soft-delete user":
 		message = "Database error deleting user"
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/base64"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -33,6 +34,8 @@ func TestTriggerError(t *testing.T) {
 			auth.CodeTriggerFailed, "Database error deleting user", []string{`public."Outer"`}},
 		{"in another language", "create account", pgconn.PgError{Code: "P0001", Message: "non", Where: "fonction PL/pgSQL public.f(), ligne 2 à RAISE"},
 			auth.CodeTriggerFailed, "Database error saving new user", []string{"public.f"}},
+		{"at a sign-in", "start session", pgconn.PgError{Code: "P0001", Message: "no", Where: where}, auth.CodeTriggerFailed,
+			"Database error granting user", nil},
 		{"on purpose", "create account", pgconn.PgError{Code: "PT403", Message: "Members only,\n please", Where: where}, auth.CodeTriggerRefused,
 			"Members only, please", []string{"PT403"}},
 		{"on purpose, but no refusal", "create account", pgconn.PgError{Code: "PT500", Message: "x", Where: where}, auth.CodeTriggerFailed,
@@ -107,18 +110,19 @@ func FuzzTriggerError(f *testing.F) {
 }
 
 func FuzzLegacyKey(f *testing.F) {
-	f.Add("gotrue:5:" + base64.RawURLEncoding.EncodeToString(make([]byte, 32)))
+	f.Add("gotrue:9:" + base64.RawURLEncoding.EncodeToString(make([]byte, 32)))
 	f.Add(base64.RawURLEncoding.EncodeToString(make([]byte, 32)))
 	f.Add("gotrue:-1:AAAA")
 	f.Add("gotrue::")
 	f.Add(`{"key_id":"x","alg":"aes-gcm-hkdf"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		key, newest, ok := parseLegacyKey(text)
-		if ok && (newest < 0 || !strings.HasPrefix(text, "gotrue:")) {
+		key, newest, ok := parseLegacyKey(text, 7)
+		if ok && (newest < 0 || newest > 7) { // the key would make tokens that are ours
 			t.Fatalf("%q: %d", text, newest)
 		}
-		if again, _, _ := parseLegacyKey(text); ok && string(again) != string(key) {
-			t.Fatal("not the same twice")
+		marked := "gotrue:" + strconv.FormatInt(newest, 10) + ":" + base64.RawURLEncoding.EncodeToString(key)
+		if again, n, read := parseLegacyKey(marked, 7); ok && (!read || n != newest || string(again) != string(key)) {
+			t.Fatalf("%q is written %q", text, marked)
 		}
 	})
 }

@@ -259,6 +259,8 @@ func TestQueryPlans(t *testing.T) {
 		"token by link": sqlFindByLink, "token by code": sqlFindByCode, "tried": sqlTried, "nonce": sqlNonce,
 		"tokens of an account": sqlDeleteTokens, "flow": sqlTakeFlow, "claim": sqlClaim, "due": sqlMessageDue,
 		"failed": sqlMessageFailed, "expired": sqlDeleteExpiredTokens, "flows": sqlDeleteOldFlows, "dead": sqlDeadMessages,
+		"erasable": sqlErasable, "erase user": sqlEraseUser, "audit page": sqlAuditPage, "end relations": sqlEndRelations,
+		"end memberships": sqlEndMemberships, "holds": sqlHoldsOf, "erasure": sqlErasureOf,
 	} {
 		args := make([]any, 6)
 		for i := range args {

@@ -22,6 +22,7 @@ const (
 	sqlMoveIdentity = sqlInsertIdentity + ` ON CONFLICT DO NOTHING`
 	sqlEmailHeld    = `SELECT 1 FROM users WHERE email = ?1 AND is_sso_user = 0`
 	sqlPhoneHeld    = `SELECT 1 FROM users WHERE phone = ?1`
+	sqlFurther      = `SELECT 1 FROM user_identifiers WHERE kind = ?1 AND value = ?2 AND verified_at IS NOT NULL`
 
 	progressColumns = `name, source, digest, position, after, moved, present, taken, refused, started_at, updated_at, finished_at`
 	sqlImport       = `SELECT ` + progressColumns + ` FROM imports WHERE name = ?1`
@@ -164,6 +165,9 @@ func tryAccount(ctx context.Context, r runner, a *auth.MovedAccount) (auth.MoveO
 		}
 	}
 	u := &a.User
+	if o, err := heldElsewhere(ctx, r, a); err != nil || o != auth.MoveUnknown {
+		return o, err
+	}
 	n, err := exec(ctx, r, sqlMoveUser, u.ID.String(), u.Aud, u.Role, str(u.Email), str(u.Phone), str(u.PasswordHash),
 		at(u.EmailConfirmedAt), at(u.PhoneConfirmedAt), at(u.InvitedAt), at(u.ConfirmationSentAt), at(u.RecoverySentAt),
 		u.EmailChange, at(u.EmailChangeSentAt), u.PhoneChange, at(u.PhoneChangeSentAt), at(u.ReauthenticationSentAt),
@@ -188,6 +192,33 @@ func tryAccount(ctx context.Context, r runner, a *auth.MovedAccount) (auth.MoveO
 		}
 	}
 	return auth.Moved, moveRest(ctx, r, a)
+}
+
+// heldElsewhere looks for what a trigger would refuse with an error, and for whoever was
+// deleted here; MoveUnknown when there is nothing.
+func heldElsewhere(ctx context.Context, r runner, a *auth.MovedAccount) (auth.MoveOutcome, error) {
+	u := &a.User
+	tombs, err := list(a.Tombs())
+	if err != nil {
+		return 0, err
+	}
+	var yes bool
+	if err := one(ctx, r, sqlTombstoned, []any{tombs}, &yes); err != nil || yes {
+		return auth.MoveDeleted, err
+	}
+	for _, f := range []struct {
+		kind, value string
+		taken       auth.MoveOutcome
+	}{{"email", u.Email, auth.MoveEmailTaken}, {"phone", u.Phone, auth.MovePhoneTaken}} {
+		if f.value == "" || f.kind == "email" && u.IsSSO {
+			continue
+		}
+		var exists int
+		if err := one(ctx, r, sqlFurther, []any{f.kind, f.value}, &exists); err == nil || !isNotFound(err) {
+			return f.taken, err
+		}
+	}
+	return auth.MoveUnknown, nil
 }
 
 // inTheWay says what kept an account from being inserted.

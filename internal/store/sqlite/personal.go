@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ func (s *Store) PersonalData(ctx context.Context, user auth.ID) (out []auth.Expo
 			}
 			rows, err := personalRows(ctx, r, &t, user)
 			if err != nil {
-				return fmt.Errorf("table %s: %w", t.Name, err)
+				return &auth.TableError{Table: t.Name, Cause: err}
 			}
 			out = append(out, auth.ExportedTable{Name: t.Name, Rows: rows})
 		}

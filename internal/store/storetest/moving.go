@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -16,19 +15,12 @@ func movingCases() []testCase {
 		{"again changes nothing (A4.4)", movingAgain},
 		{"what is in the way stays as it is", movingTaken},
 		{"a deleted account stays deleted", movingDeleted},
+		{"who was deleted here comes back by no import", movingTombs},
 		{"what the database refuses stores nothing", movingRefused},
 		{"a dry run tells and stores nothing", movingDry},
 		{"progress", movingProgress},
 		{"tenants", movingTenants},
 		{"copies", movingCopies},
-	}
-}
-
-func raceMovingCases() []testCase {
-	return []testCase{
-		{"one file imported many times at once", raceMoving},
-		{"an import beside sign-ups", raceMovingSignUp},
-		{"one tenant moved many times at once", raceMoveTenant},
 	}
 }
 
@@ -126,6 +118,11 @@ func movingTaken(_ *testing.T, e *env) {
 	byPhone.User.Phone = "4930123456"
 	byID.User.ID = userID(1)
 	byIdentity.User.Identities[0].ProviderID = userID(1).String()
+	e.create(account(8))
+	e.further(1, 8, "second@example.com")
+	e.claimed(after(100 * time.Hour)) // its own message
+	further := moved(9)
+	further.User.Email = "second@example.com"
 	inNone.Memberships = []auth.Membership{membership(7, 6, "nurse")}
 	for _, a := range []*auth.MovedAccount{&byEmail, &byPhone, &byID, &byIdentity, &inNone} {
 		a.Tokens = []auth.OneTime{token(10, 1, auth.PurposeRecovery, emailOf(1))}
@@ -134,13 +131,13 @@ func movingTaken(_ *testing.T, e *env) {
 		a.Profile = &auth.Profile{UserID: a.User.ID, FullName: "Mallory", UpdatedAt: t0}
 	}
 	e.same("outcomes", []auth.MoveOutcome{
-		auth.MoveEmailTaken, auth.MovePhoneTaken, auth.MoveIDTaken, auth.MoveIdentityTaken, auth.MoveTenantMissing, auth.Moved,
-	}, e.move(byEmail, byPhone, byID, byIdentity, inNone, moved(7)))
+		auth.MoveEmailTaken, auth.MovePhoneTaken, auth.MoveIDTaken, auth.MoveIdentityTaken, auth.MoveTenantMissing, auth.MoveEmailTaken, auth.Moved,
+	}, e.move(byEmail, byPhone, byID, byIdentity, inNone, further, moved(7)))
 	e.same("who was there", before, e.user(1))
 	p, err := e.PersonByID(e.ctx, userID(1))
 	e.ok("PersonByID", err)
 	e.same("no profile", auth.Profile{Active: true}, p.Profile)
-	e.same("accounts", []int{1, 7}, e.people(auth.PersonQuery{}))
+	e.same("accounts", []int{1, 7, 8}, e.people(auth.PersonQuery{}))
 	e.claim("no message", after(time.Hour), 10)
 	e.redeem("no token", byLink(10, auth.PurposeRecovery), auth.RedeemRefused)
 
@@ -159,6 +156,21 @@ func movingDeleted(_ *testing.T, e *env) {
 	}))
 	e.same("again", []auth.MoveOutcome{auth.MovePresent, auth.MovePresent}, e.move(moved(1), moved(2)))
 	e.same("accounts", []int(nil), e.people(auth.PersonQuery{}))
+}
+
+// movingTombs: an account that was never moved, or under another name.
+func movingTombs(_ *testing.T, e *env) {
+	a := account(1)
+	google := emailIdentity(1)
+	google.ID, google.Provider, google.ProviderID = identityID(101), "google", "g-1"
+	a.User.Identities = append(a.User.Identities, google)
+	e.create(a)
+	e.erase(erasure(1))
+	sameID, sameIdentity := moved(1), moved(2)
+	sameID.User.Email = emailOf(9)
+	sameIdentity.User.Identities[0].Provider, sameIdentity.User.Identities[0].ProviderID = "google", "g-1"
+	e.same("outcomes", []auth.MoveOutcome{auth.MoveDeleted, auth.MoveDeleted, auth.Moved}, e.move(sameID, sameIdentity, moved(3)))
+	e.same("accounts", []int{3}, e.people(auth.PersonQuery{}))
 }
 
 func movingRefused(_ *testing.T, e *env) {
@@ -281,103 +293,4 @@ func movingCopies(_ *testing.T, e *env) {
 	got, err = e.CopyAccounts(e.ctx, userID(5), 3)
 	e.ok("CopyAccounts", err)
 	e.same("end", 0, len(got))
-}
-
-// raceMoving: however many read the file, each account is there once, with one message.
-func raceMoving(_ *testing.T, e *env) {
-	const accounts, size = 40, 8
-	var counts [racers]map[auth.MoveOutcome]int
-	for i, err := range together(racers, func(i int) error {
-		counts[i] = map[auth.MoveOutcome]int{}
-		for from := 0; from < accounts; from += size {
-			var b auth.MoveBatch
-			for n := from + 1; n <= from+size; n++ {
-				a := moved(n)
-				a.User.ID, a.User.Identities[0].ID = userID(1000*i+n), identityID(1000*i+n)
-				a.User.Identities[0].ProviderID = a.User.ID.String()
-				a.Messages = []auth.Message{message(1000*i + n)}
-				b.Accounts = append(b.Accounts, a)
-			}
-			b.Progress = progress("import", int64(from+size))
-			got, err := e.MoveAccounts(e.ctx, b)
-			if err != nil {
-				return err
-			}
-			for _, o := range got {
-				counts[i][o]++
-			}
-		}
-		return nil
-	}) {
-		e.ok(fmt.Sprint("import ", i), err)
-	}
-	sum := map[auth.MoveOutcome]int{}
-	for i := range counts {
-		for o, n := range counts[i] {
-			sum[o] += n
-		}
-	}
-	e.same("outcomes", map[auth.MoveOutcome]int{auth.Moved: accounts, auth.MovePresent: (racers - 1) * accounts}, sum)
-	e.same("accounts", accounts, len(e.people(auth.PersonQuery{})))
-	e.same("messages", accounts, e.claimed(after(100*time.Hour)))
-}
-
-func raceMovingSignUp(_ *testing.T, e *env) {
-	const accounts = 20
-	outcomes := make([][]auth.MoveOutcome, 2)
-	signedUp := 0
-	for i, err := range together(racers, func(i int) error {
-		if i < 2 {
-			var b auth.MoveBatch
-			for n := 1; n <= accounts; n++ {
-				b.Accounts = append(b.Accounts, moved(n))
-			}
-			b.Progress = progress("import", accounts)
-			var err error
-			outcomes[i], err = e.MoveAccounts(e.ctx, b)
-			return err
-		}
-		a := account(100 + i)
-		a.User.Email = emailOf(i)
-		return e.CreateAccount(e.ctx, a)
-	}) {
-		switch {
-		case i >= 2 && err == nil:
-			signedUp++
-		case i < 2 || !errors.Is(err, auth.ErrEmailTaken):
-			e.ok(fmt.Sprint(i), err)
-		}
-	}
-	moved := 0
-	for i := range outcomes {
-		for _, o := range outcomes[i] {
-			if o == auth.Moved {
-				moved++
-			}
-		}
-	}
-	e.same("each address once", accounts, moved+signedUp)
-	e.same("accounts", accounts, len(e.people(auth.PersonQuery{})))
-}
-
-func raceMoveTenant(_ *testing.T, e *env) {
-	made := make([]bool, racers)
-	ids := make([]auth.ID, racers)
-	for i, err := range together(racers, func(i int) error {
-		t := tenant(i + 1)
-		t.Slug = "wanted"
-		got, first, err := e.MoveTenant(e.ctx, auth.TenantMove{Source: "elsewhere", ExternalID: "7", Tenant: t, Audit: tenantAudit(i + 1)})
-		made[i], ids[i] = first, got.ID
-		return err
-	}) {
-		e.ok(fmt.Sprint(i), err)
-	}
-	count := 0
-	for i := range made {
-		if made[i] {
-			count++
-		}
-		e.same("one tenant", ids[0], ids[i])
-	}
-	e.same("made once", 1, count)
 }

@@ -23,6 +23,15 @@
 //	DELETE /users/{id}/sessions/{session}      sign out in one place
 //	GET    /users/{id}/memberships             the tenants of somebody
 //	GET    /users/{id}/identifiers             every address of somebody
+//	POST   /users/{id}/erasure              *  delete somebody for good, everywhere
+//	GET    /users/{id}/erasure                 how far that is
+//	GET    /users/{id}/export               *  everything that is known of somebody, signed
+//	GET    /users/{id}/holds                   what forbids to delete somebody
+//	POST   /users/{id}/holds                *  forbid it
+//	DELETE /users/{id}/holds/{hold}         *  allow it again
+//	GET    /collectors                         applications that are asked in exports and deletions
+//	GET    /erasures                           deletions, newest first; ?open=true
+//	POST   /erasures/{id}/retry                try again what has failed of one
 //	GET    /tenants                            a page of tenants
 //	POST   /tenants                            make one
 //	GET    /tenants/{tenant}                   one, by id or slug
@@ -74,6 +83,7 @@ type Config struct {
 	People     *flow.People
 	Tenancy    *flow.Tenancy
 	Operations *flow.Operations
+	Privacy    *flow.Privacy
 	Redirects  *redirect.Rules
 	// Roles gives the catalogue in force.
 	Roles func() *role.Catalogue

@@ -37,6 +37,11 @@ func makes[In, Out any](what string, h func(*surface, *call, In) (Out, error)) b
 	return openapi.One(http.StatusCreated, what, h)
 }
 
+// begins binds a handler that answers 202: the rest is done later.
+func begins[In, Out any](what string, h func(*surface, *call, In) (Out, error)) binding {
+	return openapi.One(http.StatusAccepted, what, h)
+}
+
 // does binds a handler that answers 204.
 func does[In any](what string, h func(*surface, *call, In) error) binding {
 	return openapi.One(http.StatusNoContent, what, func(s *surface, c *call, in In) (none, error) { return none{}, h(s, c, in) })
@@ -51,6 +56,7 @@ const (
 	tagRoles     = "Roles"
 	tagKeys      = "Keys"
 	tagMessages  = "Messages"
+	tagPrivacy   = "Deletion and export"
 )
 
 func tags() []openapi.Tag {
@@ -62,6 +68,7 @@ func tags() []openapi.Tag {
 		{Name: tagRoles, Description: "The catalogue of roles in force, and what it means for somebody."},
 		{Name: tagKeys, Description: "What signs tokens, and the keys that are handed out."},
 		{Name: tagMessages, Description: "Mails and text messages that were given up."},
+		{Name: tagPrivacy, Description: "What the law asks: deletion of people, holds that forbid it, and what is known of somebody."},
 	}
 }
 
@@ -74,7 +81,7 @@ const about = "For servers of operators and for the command line, never for brow
 const prefix = "/admin/v1"
 
 func routes() []route {
-	return slices.Concat(userRoutes(), accessRoutes(), sessionRoutes(), tenantRoutes(), memberRoutes(), relationRoutes(), roleRoutes(), operationRoutes())
+	return slices.Concat(userRoutes(), accessRoutes(), sessionRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes(), roleRoutes(), operationRoutes())
 }
 
 // Document gives the OpenAPI 3.1 document of the surface. A test compares it with

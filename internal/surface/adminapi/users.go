@@ -30,7 +30,7 @@ func userRoutes() []route {
 			run:   gives("The account, changed.", changeUser),
 		}, {
 			method: "DELETE", path: "/users/{id}", id: "deleteUser", tag: tagUsers, summary: "Delete the account", reason: true,
-			codes: []auth.Code{auth.CodeUserNotFound},
+			codes: []auth.Code{auth.CodeUserNotFound, auth.CodeLegalHold},
 			run:   does("Deleted.", deleteUser),
 		}, {
 			method: "PATCH", path: "/users/{id}/profile", id: "updateProfile", tag: tagUsers, summary: "Change what is kept beside the account",

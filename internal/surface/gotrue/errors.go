@@ -143,6 +143,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookStale:     {401, "webhook_stale", "The notice is too old, or does not say when it was made"},
 	auth.CodeWebhookReplayed:  {409, "webhook_replayed", "This notice has been received already"},
 
+	auth.CodeLegalHold:       {409, "conflict", "A legal hold forbids to delete this account"},
+	auth.CodeErasureBegun:    {409, "conflict", "The deletion of this account has begun"},
+	auth.CodeErasureNotFound: {404, "erasure_not_found", "There is no such deletion"},
+	auth.CodeHoldNotFound:    {404, "hold_not_found", "There is no such legal hold"},
+	auth.CodeExportFailed:    {502, "export_failed", "The export could not be made"},
+
 	auth.CodeHookTimeout:           {422, "hook_timeout", "Failed to reach hook within maximum time of 5.000000 seconds"},
 	auth.CodeHookTimeoutAfterRetry: {422, "hook_timeout_after_retry", "Failed to reach hook after maximum retries"},
 	auth.CodeHookAnswerTooLarge:    {422, "hook_payload_over_size_limit", "Payload size exceeded size limit of 204800 bytes"},

@@ -147,6 +147,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
 	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
+	auth.CodeLegalHold:       conflict,
+	auth.CodeErasureBegun:    conflict,
+	auth.CodeErasureNotFound: missing,
+	auth.CodeHoldNotFound:    missing,
+	auth.CodeExportFailed:    hookFailed,
+
 	auth.CodeHookTimeout:           hookFailed,
 	auth.CodeHookTimeoutAfterRetry: hookFailed,
 	auth.CodeHookAnswerTooLarge:    hookFailed,

@@ -136,7 +136,7 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeSSOManaged:     {403, "", "The account is managed by single sign-on"},
 	auth.CodeNeedsAddress:   {422, "", "The account needs an e-mail address or phone number first"},
 	auth.CodeNoMailer:       {503, "", saysMessages},
-	auth.CodeReauthNeeded:   {403, "", "A fresh sign-in is needed for this"},
+	auth.CodeReauthNeeded:   {403, "REAUTHENTICATION_REQUIRED", "A fresh sign-in is needed for this"},
 	auth.CodeCurrentNeeded:  {422, "", "The current password is needed for this"},
 	auth.CodeCurrentInvalid: {400, "", "The current password is wrong"}, // 401 would sign clients out
 
@@ -177,6 +177,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookSignature: {401, "", "The signature is missing or wrong"},
 	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
 	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
+
+	auth.CodeLegalHold:       {409, "LEGAL_HOLD", "A legal hold forbids to delete this account"},
+	auth.CodeErasureBegun:    {409, "", "The deletion of this account has begun"},
+	auth.CodeErasureNotFound: {404, "", "There is no such deletion"},
+	auth.CodeHoldNotFound:    {404, "", "There is no such legal hold"},
+	auth.CodeExportFailed:    {502, "", "The export could not be made"},
 
 	auth.CodeHookTimeout:           {502, "", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {502, "", saysHook},

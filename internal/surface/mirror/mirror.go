@@ -4,10 +4,12 @@
 //	GET  /auth/config                     client ids for native sign-in; public
 //	POST /auth/identifier-status          how a person can sign in; public
 //	POST /auth/last-method                remember how the caller signed in
+//	POST /auth/delete-account             delete the caller for good
 //	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
 //	POST /webhooks/auth/password-changed  a signed notice: every session of somebody ends
 //	GET  /users/me                        the caller
 //	PUT  /users/me                        change the caller
+//	DELETE /users/me                      delete the caller for good
 //	PUT  /users/me/phone                  another number
 //	GET  /users/me/identities             the caller's ways in
 //	GET  /users/me/auth-state             what is left to do before ?app= lets the caller in
@@ -43,6 +45,7 @@ import (
 type Config struct {
 	Accounts *flow.Accounts
 	People   *flow.People
+	Privacy  *flow.Privacy
 	Callers  *web.Callers
 	Webhooks *flow.Webhooks
 	// Client ids that GET /auth/config tells; "" is told as null.
@@ -79,6 +82,8 @@ func routes() []route {
 		{"POST", "/webhooks/auth/password-changed", true, (*surface).passwordChanged},
 		{"GET", "/users/me", false, (*surface).me},
 		{"PUT", "/users/me", false, (*surface).changeMe},
+		{"DELETE", "/users/me", false, (*surface).deleteMe},
+		{"POST", "/auth/delete-account", false, (*surface).deleteAccount},
 		{"PUT", "/users/me/phone", false, (*surface).changePhone},
 		{"GET", "/users/me/identities", false, (*surface).identities},
 		{"GET", "/users/me/auth-state", false, (*surface).authState},

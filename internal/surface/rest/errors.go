@@ -143,6 +143,12 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
 	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 
+	auth.CodeLegalHold:       {409, "LEGAL_HOLD", "A legal hold forbids to delete this account"},
+	auth.CodeErasureBegun:    {409, "ERASURE_BEGUN", "The deletion of this account has begun"},
+	auth.CodeErasureNotFound: {404, "ERASURE_NOT_FOUND", "There is no such deletion"},
+	auth.CodeHoldNotFound:    {404, "HOLD_NOT_FOUND", "There is no such legal hold"},
+	auth.CodeExportFailed:    {502, "EXPORT_FAILED", "The export is not complete and was not made: a part of it could not be had"},
+
 	auth.CodeHookTimeout:           {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookTimeoutAfterRetry: {503, "HOOK_FAILED", saysHook},
 	auth.CodeHookAnswerTooLarge:    {503, "HOOK_FAILED", saysHook},
@@ -161,7 +167,7 @@ func writeError(w http.ResponseWriter, r *http.Request, e *auth.Error) {
 		out, e = wireTable[auth.CodeInternal], auth.Wrap(auth.CodeInternal, e)
 	}
 	body := web.Failure{Detail: out.message, Code: out.code}
-	if e.Message != "" && out.status < http.StatusInternalServerError && !silent(e.Code) {
+	if e.Message != "" && (out.status < http.StatusInternalServerError || e.Code == auth.CodeExportFailed) && !silent(e.Code) {
 		body.Detail = e.Message
 	}
 	if e.Code == auth.CodeWeakPassword {

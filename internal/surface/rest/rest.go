@@ -48,6 +48,7 @@ type Config struct {
 	Accounts  *flow.Accounts
 	People    *flow.People
 	Tenancy   *flow.Tenancy
+	Privacy   *flow.Privacy
 	Grants    Grants
 	Callers   *web.Callers
 	Redirects *redirect.Rules

@@ -35,7 +35,7 @@ func tags() []docTag {
 // routes is the route table.
 func routes() []operation {
 	var table []operation
-	for _, part := range [][]operation{signingIn(), passwords(), ownSessions(), ownProfile(), gateRoutes(), identifierRoutes(), tenantRoutes(), memberRoutes(), relationRoutes()} {
+	for _, part := range [][]operation{signingIn(), passwords(), ownSessions(), ownProfile(), gateRoutes(), identifierRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes()} {
 		table = append(table, part...)
 	}
 	return table

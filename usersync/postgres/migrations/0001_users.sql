@@ -9,6 +9,8 @@ CREATE TABLE @users (
 	phone          text UNIQUE,
 	email_verified boolean NOT NULL DEFAULT false,
 	phone_verified boolean NOT NULL DEFAULT false,
+	email_stale    boolean NOT NULL DEFAULT false,
+	phone_stale    boolean NOT NULL DEFAULT false,
 	is_verified    boolean GENERATED ALWAYS AS (email_verified OR phone_verified) STORED,
 	auth_provider  text NOT NULL DEFAULT '',
 	identities     jsonb NOT NULL DEFAULT '[]',
@@ -54,6 +56,7 @@ CREATE TABLE @conflicts (
 CREATE TABLE @tasks (
 	consumer     text NOT NULL,
 	id           text NOT NULL,
+	user_id      text,
 	payload      bytea NOT NULL,
 	attempts     integer NOT NULL DEFAULT 0,
 	due_at       timestamptz NOT NULL,
@@ -63,6 +66,7 @@ CREATE TABLE @tasks (
 	PRIMARY KEY (consumer, id)
 );
 CREATE INDEX tasks_due ON @tasks (consumer, due_at);
+CREATE INDEX tasks_user ON @tasks (user_id);
 
 -- Messages that must not be carried out twice.
 CREATE TABLE @seen (

@@ -9,6 +9,8 @@ CREATE TABLE @users (
 	phone          text UNIQUE,
 	email_verified integer NOT NULL DEFAULT 0,
 	phone_verified integer NOT NULL DEFAULT 0,
+	email_stale    integer NOT NULL DEFAULT 0,
+	phone_stale    integer NOT NULL DEFAULT 0,
 	is_verified    integer GENERATED ALWAYS AS (email_verified OR phone_verified) STORED,
 	auth_provider  text NOT NULL DEFAULT '',
 	identities     text NOT NULL DEFAULT '[]',
@@ -54,6 +56,7 @@ CREATE TABLE @conflicts (
 CREATE TABLE @tasks (
 	consumer     text NOT NULL,
 	id           text NOT NULL,
+	user_id      text,
 	payload      blob NOT NULL,
 	attempts     integer NOT NULL DEFAULT 0,
 	due_at       integer NOT NULL,
@@ -63,6 +66,7 @@ CREATE TABLE @tasks (
 	PRIMARY KEY (consumer, id)
 );
 CREATE INDEX @tasks_due ON @tasks (consumer, due_at);
+CREATE INDEX @tasks_user ON @tasks (user_id);
 
 -- Messages that must not be carried out twice.
 CREATE TABLE @seen (

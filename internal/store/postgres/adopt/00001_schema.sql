@@ -34,11 +34,6 @@ CREATE INDEX IF NOT EXISTS identities_email_idx ON auth.identities (email text_p
 ALTER TABLE auth.sessions
     ADD COLUMN refresh_token_parent bigint NOT NULL DEFAULT -1,
     SET (fillfactor = 75);
--- The key of a session's refresh tokens stays good for those that GoTrue has made: their
--- greatest number is noted with it, so that it makes no later one.
-UPDATE auth.sessions SET refresh_token_parent = refresh_token_counter - 1,
-    refresh_token_hmac_key = 'gotrue:' || refresh_token_counter || ':' || refresh_token_hmac_key
-WHERE refresh_token_hmac_key IS NOT NULL AND refresh_token_counter IS NOT NULL;
 CREATE INDEX IF NOT EXISTS sessions_user_id_idx ON auth.sessions (user_id);
 CREATE INDEX IF NOT EXISTS user_id_created_at_idx ON auth.sessions (user_id, created_at);
 CREATE INDEX IF NOT EXISTS sessions_not_after_idx ON auth.sessions (not_after DESC);
