@@ -62,7 +62,7 @@ func TestTheClientIsTheDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, service := range []any{c.Users, c.Tenants, c.Relations, c.Roles, c.Keys, c.APIKeys, c.Messages} {
+	for _, service := range []any{c.Users, c.Tenants, c.Relations, c.Roles, c.Keys, c.APIKeys, c.Messages, c.Erasures} {
 		v := reflect.ValueOf(service)
 		for i := range v.NumMethod() {
 			before := requests

@@ -298,3 +298,21 @@ func (u *Users) Memberships(ctx context.Context, id string) ([]Membership, error
 	}](ctx, u.c, call{method: http.MethodGet, path: []string{"users", id, "memberships"}})
 	return out.Memberships, err
 }
+
+// Identifier is an e-mail address or a phone number of an account.
+type Identifier struct {
+	ID         string    `json:"id,omitempty"` // of one beside the primary ones
+	Kind       string    `json:"kind"`         // "email" or "phone"
+	Value      string    `json:"value"`
+	Primary    bool      `json:"primary"`
+	VerifiedAt time.Time `json:"verified_at,omitzero"`
+}
+
+// Identifiers lists the addresses of an account, the primary ones first, and those that
+// wait for their proof too.
+func (u *Users) Identifiers(ctx context.Context, id string) ([]Identifier, error) {
+	out, err := ask[struct {
+		Identifiers []Identifier `json:"identifiers"`
+	}](ctx, u.c, call{method: http.MethodGet, path: []string{"users", id, "identifiers"}})
+	return out.Identifiers, err
+}

@@ -23,8 +23,11 @@ type Caller struct {
 	// FirstParty is false for tokens that were issued to an OAuth client: these never
 	// manage the account itself.
 	FirstParty bool
-	AuthTime   time.Time // when the session was proved last; zero if the token does not say
-	Methods    []string  // amr methods of the session
+	// External is true for tokens of another issuer that is trusted. Their sessions are that
+	// issuer's: SessionID is zero.
+	External bool
+	AuthTime time.Time // when the session was proved last; zero if the token does not say
+	Methods  []string  // amr methods of the session
 }
 
 // Tokens is what a client gets for a proof.

@@ -67,6 +67,9 @@ func PersonalTables() []PersonalTable {
 			Name: "user_identifiers", People: []string{"user_id"}, Order: "created_at",
 			Show: columns("id:id kind value verified_at:time created_at:time"), Hide: strings.Fields("user_id code_hash expires_at attempts sent_at"),
 		}, {
+			Name: "external_subjects", People: []string{"user_id"}, Order: "created_at",
+			Show: columns("issuer subject source_at:time evidence_at:time created_at:time"), Hide: []string{"user_id"},
+		}, {
 			Name: "sessions", People: []string{"user_id"}, Order: "created_at",
 			Show: columns("id:id aal created_at:time updated_at:time refreshed_at:time not_after:time user_agent ip:ip name tenant_id:id"),
 			Hide: strings.Fields("user_id factor_id tag oauth_client_id scopes refresh_token_hmac_key refresh_token_counter refresh_token_parent"),

@@ -17,6 +17,7 @@ func (l *loader) check() {
 	l.checkSession()
 	l.checkProxies()
 	l.checkMessages()
+	l.checkRelay()
 	l.readCollectors()
 	if l.src.Dev {
 		return

@@ -46,6 +46,7 @@ type Config struct {
 	Preset   string   // name or path, "" for none
 	Surfaces []string // what is mounted
 	People   People
+	Relay    Relay
 
 	Proof   Proof
 	Mail    Mail

@@ -72,7 +72,9 @@ func TestServeDefaults(t *testing.T) {
 
 		Surfaces: []string{"supabase", "rest", "mirror", "admin"},
 		People:   People{Roles: "default", TenantClaim: "tenant_id", TokenTTL: 30 * time.Minute, MinAge: 18},
-		Proof:    Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
+		Relay: Relay{Mode: ModeAuthority, Provisioning: "required",
+			One: TrustedIssuer{Name: "supabase", Kind: KindSupabase, Audiences: []string{"authenticated"}}},
+		Proof: Proof{MagicLinks: true, BothAddresses: true, CodeLength: 6, Disclosure: "neutral", Discovery: "off"},
 		Mail: Mail{Port: 587, TLS: "starttls", SenderName: "127.0.0.1", AppName: "127.0.0.1", Locale: "en", Interval: time.Minute,
 			LinkURL: "http://127.0.0.1:8080/auth/v1/verify", CodeLife: time.Hour, Notices: notices()},
 		SMS:      SMS{Interval: time.Minute, CodeLife: 5 * time.Minute},

@@ -84,7 +84,7 @@ func (c *Config) CanText() bool { return c.SMS.Provider != "" || c.Hooks.SendSMS
 
 // notices are the kinds that CARDEA_MAIL_NOTICES may name.
 func notices() []string {
-	return []string{"password_changed", "email_changed", "phone_changed", "new_device", "account_exists"}
+	return []string{"password_changed", "email_changed", "phone_changed", "new_device", "account_exists", "identity_linked", "identity_unlinked"}
 }
 
 func isNotice(kind string) bool { return slices.Contains(notices(), kind) }

@@ -50,7 +50,7 @@ func (s *Setting) names() []string { return append([]string{s.Name}, s.Aliases..
 // Settings lists every setting in the order of the reference page.
 func Settings() []Setting {
 	list := slices.Concat(serverSettings(), signUpSettings(), proofSettings(), tokenSettings(), passwordSettings(),
-		sessionSettings(), peopleSettings(), privacySettings(), mailSettings(), smsSettings(), captchaSettings(), hookSettings(), webhookSettings(),
+		sessionSettings(), peopleSettings(), relaySettings(), privacySettings(), mailSettings(), smsSettings(), captchaSettings(), hookSettings(), webhookSettings(),
 		databaseSettings(), httpSettings(),
 		limitSettings(), messageLimits(), logSettings())
 	for i := range list {

@@ -104,10 +104,8 @@ func (a *Admin) Create(ctx context.Context, in NewUser, meta auth.Meta) (auth.Us
 		return auth.User{}, err
 	}
 	account := auth.NewAccount{User: u, Audit: []auth.AuditEntry{entry}}
-	if !in.namesRoles() {
-		if err := a.c.welcome(&account, meta.IP); err != nil {
-			return auth.User{}, err
-		}
+	if err := a.welcome(&in, &account, meta.IP); err != nil {
+		return auth.User{}, err
 	}
 	err = a.c.createAccount(ctx, account, meta.IP)
 	switch {
@@ -157,14 +155,6 @@ func (a *Admin) prepare(ctx context.Context, in *NewUser) (string, error) {
 	return a.hash(ctx, in.Password, in.PasswordHash)
 }
 
-// namesRoles reports whether the operator says which roles the account has, or that it has
-// none.
-func (in *NewUser) namesRoles() bool {
-	_, roles := in.AppMetadata[rolesMember]
-	_, pending := in.AppMetadata[pendingMember]
-	return roles || pending
-}
-
 // identify gives a new account its identities, metadata and confirmations.
 func (a *Admin) identify(u *auth.User, in *NewUser) error {
 	for _, p := range []struct{ provider, address string }{{auth.ProviderEmail, u.Email}, {auth.ProviderPhone, u.Phone}} {
@@ -185,11 +175,7 @@ func (a *Admin) identify(u *auth.User, in *NewUser) error {
 		return err
 	}
 	app := metadataPatch(in.AppMetadata)
-	values := map[string]any{"provider": providers[0], "providers": providers}
-	if at := a.c.newcomer(); at.app && !in.namesRoles() {
-		values[at.member()] = []string{at.role}
-	}
-	if err := setMetadata(&app, values); err != nil {
+	if err := setMetadata(&app, a.metadata(in, providers)); err != nil {
 		return err
 	}
 	if u.AppMetadata, err = marshalAny(app.Set); err != nil {

@@ -78,7 +78,7 @@ func (a *Accounts) lookUp(ctx context.Context, s *IdentifierStatus, email, phone
 		return &auth.Error{Code: auth.CodeUnavailable, Cause: fmt.Errorf("flow: identifier status: %w", err), RetryAfter: 30 * time.Second}
 	}
 	s.Exists, s.HasPassword = true, u.PasswordHash != ""
-	s.Verified = email != "" && !u.EmailConfirmedAt.IsZero() || phone != "" && !u.PhoneConfirmedAt.IsZero()
+	s.Verified = u.FoundBy != "" || email != "" && !u.EmailConfirmedAt.IsZero() || phone != "" && !u.PhoneConfirmedAt.IsZero()
 	return nil
 }
 

@@ -99,6 +99,7 @@ type Config struct {
 	// What People and Tenancy need besides.
 	PeopleStore  PeopleStore
 	TenantStore  TenantStore
+	Identifiers  IdentifierStore
 	Roles        Roles       // the catalogue in force
 	Phones       PhoneReader // nil: E.164 only
 	SingleTenant auth.ID     // where everybody is; zero: people choose

@@ -196,7 +196,7 @@ func (a *Admin) addMessage(to *[]auth.Message, u *auth.User, p auth.Purpose, red
 func (a *Admin) linkPurpose(in *Link, u *auth.User) (auth.Purpose, error) {
 	switch in.Type {
 	case "signup", "invite":
-		if !u.EmailConfirmedAt.IsZero() {
+		if !u.EmailConfirmedAt.IsZero() || u.FoundBy != "" {
 			return "", auth.E(auth.CodeEmailExists, "")
 		}
 		if in.Type == "invite" {

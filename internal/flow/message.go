@@ -30,16 +30,19 @@ type Notice struct {
 	OtherCode, OtherLink string
 
 	UserAgent, IP string // of a new device
+	Provider      string // way to sign in that came or went
 }
 
 // Kinds of notices: what the owner of an account is told after it has happened.
 const (
-	NoticePasswordChanged = "password_changed"
-	NoticeEmailChanged    = "email_changed"
-	NoticePhoneChanged    = "phone_changed"
-	NoticeNewDevice       = "new_device"
-	NoticeAccountExists   = "account_exists" // somebody tried to sign up with the owner's address
-	NoticeMemberInvited   = "member_invited" // a tenant asks the owner to become a member
+	NoticePasswordChanged  = "password_changed"
+	NoticeEmailChanged     = "email_changed"
+	NoticePhoneChanged     = "phone_changed"
+	NoticeNewDevice        = "new_device"
+	NoticeAccountExists    = "account_exists"    // somebody tried to sign up with the owner's address
+	NoticeIdentityLinked   = "identity_linked"   // a way to sign in was added
+	NoticeIdentityUnlinked = "identity_unlinked" // and taken away
+	NoticeMemberInvited    = "member_invited"    // a tenant asks the owner to become a member
 )
 
 // sends reports whether a message to such an address can be sent at all.

@@ -86,3 +86,28 @@ func (c *Config) place(account *auth.NewAccount, at place, ip string) error {
 	account.Audit = append(account.Audit, entry)
 	return nil
 }
+
+// namesRoles reports whether the operator says which roles the account has, or that it has
+// none.
+func (in *NewUser) namesRoles() bool {
+	_, roles := in.AppMetadata[rolesMember]
+	_, pending := in.AppMetadata[pendingMember]
+	return roles || pending
+}
+
+// welcome is that of everybody, unless the operator says which roles there are.
+func (a *Admin) welcome(in *NewUser, account *auth.NewAccount, ip string) error {
+	if in.namesRoles() {
+		return nil
+	}
+	return a.c.welcome(account, ip)
+}
+
+// metadata is what the server itself keeps of an account that an operator makes.
+func (a *Admin) metadata(in *NewUser, providers []string) map[string]any {
+	values := map[string]any{"provider": providers[0], "providers": providers}
+	if at := a.c.newcomer(); at.app && !in.namesRoles() {
+		values[at.member()] = []string{at.role}
+	}
+	return values
+}

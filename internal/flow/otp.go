@@ -50,7 +50,7 @@ func (a *Accounts) SendOTP(ctx context.Context, in OTP) (auth.ID, error) {
 	purpose := auth.PurposeSMS
 	if in.Email != "" {
 		switch purpose = auth.PurposeMagicLink; {
-		case !u.EmailConfirmedAt.IsZero():
+		case !u.EmailConfirmedAt.IsZero() || u.FoundBy != "":
 		case u.PasswordHash == "":
 			purpose = auth.PurposeSignup
 		default:
@@ -193,6 +193,12 @@ func (a *Accounts) addProof(account *auth.NewAccount, p auth.Purpose, life time.
 // addressOf is where the token of a purpose goes.
 func addressOf(u *auth.User, p auth.Purpose) string {
 	switch p {
+	case auth.PurposeMagicLink, auth.PurposeRecovery, auth.PurposeSMS:
+		if u.FoundBy != "" {
+			return u.FoundBy
+		}
+	}
+	switch p {
 	case auth.PurposeSMS:
 		return u.Phone
 	case auth.PurposePhoneChange:
@@ -212,7 +218,7 @@ func noticeOf(u *auth.User, p auth.Purpose, channel, redirectTo string, s secret
 		Channel: channelEmail, Kind: kindOf(p), To: addressOf(u, p), User: u, Purpose: p, Code: s.code, Link: s.link,
 		RedirectTo: redirectTo,
 	}
-	if n.To == u.Phone && n.To != "" || p == auth.PurposePhoneChange {
+	if n.To == u.Phone && n.To != "" || p == auth.PurposePhoneChange || p == auth.PurposeSMS {
 		n.Channel, n.Link = channel, ""
 		if n.Channel == "" {
 			n.Channel = channelSMS

@@ -40,6 +40,7 @@ func inHouse(t *testing.T) *house {
 	h := &house{t: t, post: post, clock: now()}
 	c := &b.config
 	c.Store, c.PeopleStore, c.TenantStore, c.Roles, c.Issuer = db, db, db, catalogue(t), tokens{}
+	c.Identifiers = db
 	c.Verification, c.MinAge, c.MailEvery = "none", 18, 0
 	c.Now = func() time.Time { return h.clock }
 	h.config = *c

@@ -130,6 +130,7 @@ func (a *Accounts) decoyUnless(ctx context.Context, err error) (auth.ID, error) 
 // resendPurpose is what there is to send again; "" for nothing.
 func resendPurpose(kind string, u *auth.User) auth.Purpose {
 	switch {
+	case u.FoundBy != "": // proved, and not waiting for anything
 	case kind == "signup" && u.EmailConfirmedAt.IsZero():
 		return auth.PurposeSignup
 	case kind == "email_change" && u.EmailChange != "":

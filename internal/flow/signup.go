@@ -172,6 +172,7 @@ func (a *Accounts) askAgain(ctx context.Context, stored *auth.User, p auth.Purpo
 	if p == auth.PurposeSMS {
 		proved = !stored.PhoneConfirmedAt.IsZero()
 	}
+	proved = proved || stored.FoundBy != ""
 	same := false
 	var err error
 	if proved || stored.PasswordHash == "" {

@@ -112,7 +112,7 @@ func (m *messages) Put(now time.Time, n flow.Notice) (auth.Message, error) {
 	row, err := m.post.Put(now, notify.Notice{
 		Channel: n.Channel, Kind: n.Kind, To: n.To, User: n.User, Purpose: n.Purpose, Code: n.Code, Link: n.Link,
 		RedirectTo: n.RedirectTo, NewEmail: n.NewEmail, OldEmail: n.OldEmail, NewPhone: n.NewPhone, OldPhone: n.OldPhone,
-		UserAgent: n.UserAgent, IP: n.IP, OtherCode: n.OtherCode, OtherLink: n.OtherLink,
+		UserAgent: n.UserAgent, IP: n.IP, OtherCode: n.OtherCode, OtherLink: n.OtherLink, Provider: n.Provider,
 	})
 	if err != nil {
 		return row, fmt.Errorf("server: message: %w", err)

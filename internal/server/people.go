@@ -113,7 +113,7 @@ type apis struct {
 func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	p := &s.cfg.People
 	c.Issuer = s.restIssuer()
-	c.PeopleStore, c.TenantStore = s.store, s.store
+	c.PeopleStore, c.TenantStore, c.Identifiers = s.store, s.store, s.store
 	c.SingleTenant, c.Verification, c.MinAge = single, p.Verification, p.MinAge
 	for _, app := range p.Apps {
 		c.Apps = append(c.Apps, flow.App(app))
@@ -133,26 +133,34 @@ func (s *Server) restIssuer() token.Shorter {
 }
 
 // apis makes what the surfaces share.
-func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) *apis {
+func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) (*apis, error) {
 	c = s.peopleFlows(c, single)
+	if err := s.openProvisioning(c); err != nil {
+		return nil, err
+	}
 	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), privacy: s.privacy(c), redirects: redirects, phones: c.Phones}
 	a.consents = flow.NewConsents(c, s.store, s.purposes)
 	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
-		Verifier: s.verifier, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles,
+		Verifier: s.trusted, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles, Own: s.cfg.JWT.Issuer,
 		Alive: func(ctx context.Context, caller auth.Caller) error {
 			_, err := a.accounts.User(ctx, caller)
 			return err //nolint:wrapcheck // an *auth.Error for the caller
 		},
 	}
-	return a
+	if s.syncer != nil {
+		a.callers.Local = s.local
+	}
+	return a, nil
 }
 
 // mountAPIs mounts what the configuration names.
 func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	mounted := func(name string) bool { return slices.Contains(s.cfg.Surfaces, name) }
+	ours := *a.callers // nobody of another issuer's gets an account by asking here
+	ours.Local = nil
 	operators := adminapi.Handler(adminapi.Config{
-		Callers: a.callers, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents,
+		Callers: &ours, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents,
 		Operations: flow.NewOperations(s.flows, s.store, s.ring, s.apiKeys), Redirects: a.redirects, Roles: s.roles.Get, ReloadRoles: s.ReloadRoles,
 	})
 	s.adminAPI = http.StripPrefix(adminPath, operators)
@@ -162,7 +170,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	if mounted(config.SurfaceREST) {
 		h := rest.Handler(rest.Config{
 			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents, Grants: grants, Callers: a.callers, Redirects: a.redirects,
-			Phones: a.phones, Ping: s.store.Ping,
+			Phones: a.phones, Ping: s.store.Ping, Relay: s.relay(a),
 		})
 		for _, path := range rest.Paths() {
 			if path != "/health" || !s.cfg.RootMount { // behind a gateway that strips /auth/v1 it is GoTrue's
@@ -182,7 +190,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 // wrapLegacy puts the old addresses before everything else, where they are mounted. Their
 // paths begin with a language and a tenant, which no pattern of a mux can say.
 func (s *Server) wrapLegacy(mux http.Handler, a *apis, grants legacy.Grants) http.Handler {
-	if !slices.Contains(s.cfg.Surfaces, config.SurfaceLegacy) {
+	if !slices.Contains(s.cfg.Surfaces, config.SurfaceLegacy) || s.relaying() {
 		return mux
 	}
 	return legacy.Wrap(legacy.Config{

@@ -26,6 +26,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/seal"
 	"github.com/cardea-auth/cardea/internal/store"
 	"github.com/cardea-auth/cardea/internal/token"
+	"github.com/cardea-auth/cardea/usersync"
 )
 
 // Options is what does not come from the configuration. The zero value is right for
@@ -51,7 +52,9 @@ type Server struct {
 	ring       *token.Ring
 	apiKeys    *token.APIKeys
 	admin      *flow.Admin
-	verifier   *cardea.Verifier
+	verifier   *cardea.Verifier // of our own tokens
+	trusted    *cardea.Verifier // of ours and those of trusted issuers
+	syncer     *usersync.Syncer // of the people of trusted issuers; nil: there is none
 	messages   *messages
 	metrics    *metrics
 	roles      *role.Live
@@ -143,15 +146,8 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server: password hashing: %w", err)
 	}
-	s.verifier, err = cardea.NewVerifier(cardea.Config{
-		Issuers: []cardea.Issuer{{
-			URL: s.cfg.JWT.Issuer, Audiences: []string{s.cfg.JWT.Audience}, Keys: s.ring,
-			Algorithms: []string{"ES256", "RS256", "EdDSA", "HS256"},
-		}},
-		MaxTokenSize: tokenSize, Now: s.opt.Now,
-	})
-	if err != nil {
-		return fmt.Errorf("server: verifier: %w", err)
+	if err := s.openVerifiers(); err != nil {
+		return err
 	}
 	single, err := s.openSingleTenant(ctx)
 	if err != nil {
@@ -261,6 +257,9 @@ func (s *Server) runJobs(ctx context.Context) {
 	others.Go(func() { s.runSender(ctx) })
 	others.Go(func() { s.eraser().Run(ctx) })
 	others.Go(func() { s.serveMetrics(ctx) })
+	if s.syncer != nil {
+		others.Go(func() { s.syncer.Run(ctx) })
+	}
 	s.ring.Run(ctx, keyPoll)
 	others.Wait()
 }

@@ -77,15 +77,22 @@ func (s *Server) mount(hasher *password.Hasher, single auth.ID) error {
 		Site: s.cfg.Mail.AppName, Locale: s.cfg.Mail.Locale,
 	})
 	mux := http.NewServeMux()
-	if slices.Contains(s.cfg.Surfaces, config.SurfaceSupabase) {
+	switch {
+	case s.relaying():
+		s.mountNoCredentials(mux, supabase)
+	case slices.Contains(s.cfg.Surfaces, config.SurfaceSupabase):
 		mux.Handle(config.AuthPath+"/", http.StripPrefix(config.AuthPath, supabase))
 		if s.cfg.RootMount {
 			mux.Handle("/", supabase)
 		}
-	} else { // whoever verifies our tokens needs the keys
+	default: // whoever verifies our tokens needs the keys
 		mux.Handle(config.AuthPath+"/.well-known/jwks.json", http.StripPrefix(config.AuthPath, supabase))
 	}
-	a, grants := s.apis(flows, single, redirects), s.pipelineWith(hasher, policy, limiter, human, s.restIssuer())
+	a, err := s.apis(flows, single, redirects)
+	if err != nil {
+		return err
+	}
+	grants := s.pipelineWith(hasher, policy, limiter, human, s.restIssuer())
 	s.mountAPIs(mux, a, grants)
 	if err := s.mountInbox(mux); err != nil {
 		return err

@@ -34,6 +34,7 @@ type Store interface {
 	Tenants
 	Cleaner
 	Identifiers
+	External
 	Webhooks
 	Privacy
 	Moving

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -32,6 +33,12 @@ type Callers struct {
 	// Alive says whether account and session of a person's token are still there; nil error:
 	// they are. Only Operator asks.
 	Alive func(ctx context.Context, c auth.Caller) error
+
+	// Own is the issuer of our own tokens. Local finds the account of somebody whom another
+	// issuer vouches for, and makes it with the first request; the Principal that it gives is a
+	// copy whose LocalID is set. nil: tokens of others are nobody's.
+	Own   string
+	Local func(ctx context.Context, p *cardea.Principal, token string) (*cardea.Principal, error)
 }
 
 // Credential is what a bearer token turned out to be: a person's token, or an API key.
@@ -56,13 +63,54 @@ func (c *Callers) Credential(r *http.Request) (Credential, error) {
 		return c.apiKey(r, token, nil)
 	}
 	p, err := c.Verifier.Verify(r.Context(), token)
-	if err == nil {
-		if ev := EventFrom(r.Context()); ev != nil {
-			ev.UserID = p.Subject
-		}
-		return Credential{p, p.Role}, nil
+	if err != nil {
+		return c.apiKey(r, token, err)
 	}
-	return c.apiKey(r, token, err)
+	who := p.Subject
+	if p.Issuer != c.Own && c.Own != "" {
+		if p, err = c.local(r, p, token); err != nil {
+			return Credential{}, err
+		}
+		who = p.LocalID
+	}
+	if ev := EventFrom(r.Context()); ev != nil {
+		ev.UserID = who
+	}
+	return Credential{p, p.Role}, nil
+}
+
+// local gives the account of somebody whom another issuer vouches for. Without an account
+// nobody gets through: the subject of a foreign token is no id of ours, even if it looks like
+// one that we have.
+func (c *Callers) local(r *http.Request, p *cardea.Principal, token string) (*cardea.Principal, error) {
+	if c.Local == nil {
+		return nil, badToken(cardea.NewError(cardea.CodeIssuerInvalid, nil))
+	}
+	found, err := c.Local(r.Context(), p, token)
+	if err == nil && found.LocalID == "" {
+		err = cardea.NewError(cardea.CodeUserUnavailable, nil)
+	}
+	if err != nil {
+		return nil, Unprovisioned(err)
+	}
+	return found, nil
+}
+
+// Unprovisioned says in the domain's words why somebody has no account here.
+func Unprovisioned(err error) error {
+	var e *cardea.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.HTTPStatus() {
+	case http.StatusUnauthorized:
+		return badToken(e)
+	case http.StatusServiceUnavailable:
+		return &auth.Error{Code: auth.CodeUnavailable, Cause: e, RetryAfter: max(e.RetryAfter, 5*time.Second)}
+	case http.StatusForbidden:
+		return auth.Wrap(auth.CodeUserInactive, e)
+	}
+	return auth.Wrap(auth.CodeInternal, e)
 }
 
 // apiKey resolves an API key. A credential that is none gets the verifier's error.
@@ -126,12 +174,16 @@ func (c *Callers) Caller(r *http.Request) (auth.Caller, error) {
 
 // CallerOf gives the person of a verified token. Errors: CodeBadSubject, CodeSessionNotFound.
 func CallerOf(r *http.Request, p *cardea.Principal) (auth.Caller, error) {
-	id, err := auth.ParseID(p.Subject)
+	subject, external := p.Subject, p.LocalID != ""
+	if external {
+		subject = p.LocalID
+	}
+	id, err := auth.ParseID(subject)
 	if err != nil {
 		return auth.Caller{}, auth.E(auth.CodeBadSubject, "")
 	}
-	c := auth.Caller{Meta: Meta(r), UserID: id, AAL: p.AAL, FirstParty: p.ClientID == ""}
-	if p.SessionID != "" {
+	c := auth.Caller{Meta: Meta(r), UserID: id, AAL: p.AAL, FirstParty: p.ClientID == "", External: external}
+	if p.SessionID != "" && !external { // else it is a session of the other issuer
 		if c.SessionID, err = auth.ParseID(p.SessionID); err != nil {
 			return auth.Caller{}, auth.E(auth.CodeSessionNotFound, "")
 		}
@@ -161,6 +213,9 @@ func (c *Callers) Operator(r *http.Request) (auth.Caller, error) {
 	}
 	if cred.Principal == nil {
 		return auth.Caller{}, nil
+	}
+	if cred.Principal.LocalID != "" { // another issuer's operators are not ours
+		return auth.Caller{}, auth.E(auth.CodeNotAdmin, "")
 	}
 	who, err := CallerOf(r, cred.Principal)
 	if err != nil {

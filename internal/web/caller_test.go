@@ -160,3 +160,67 @@ func TestCallerOf(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// A token of another issuer is nobody's without an account here, whatever its subject looks
+// like, and its operators are not ours.
+func TestExternalCallers(t *testing.T) {
+	t.Parallel()
+	const local = "019ca869-507b-7d24-9829-13aef5110a15"
+	theirs := &cardea.Principal{
+		Issuer: "https://other", Subject: person, SessionID: session, Role: "service_role", AAL: "aal1", Audience: []string{"authenticated"},
+	}
+	with := func(find func(p *cardea.Principal) (*cardea.Principal, error)) *Callers {
+		c := callers()
+		c.Own, c.Verifier = "https://own", knownTokens{"theirs": theirs}
+		if find != nil {
+			c.Local = func(_ context.Context, p *cardea.Principal, token string) (*cardea.Principal, error) {
+				if token != "theirs" {
+					t.Errorf("token %q", token)
+				}
+				return find(p)
+			}
+		}
+		return c
+	}
+	request := func() *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer theirs")
+		return r
+	}
+	found := with(func(p *cardea.Principal) (*cardea.Principal, error) {
+		copied := *p
+		copied.LocalID = local
+		return &copied, nil
+	})
+	c, err := found.Caller(request())
+	if err != nil || c.UserID.String() != local || !c.External || !c.SessionID.IsZero() || !c.FirstParty {
+		t.Errorf("%+v %v", c, err)
+	}
+	if _, err := found.Operator(request()); auth.CodeOf(err) != auth.CodeNotAdmin {
+		t.Errorf("operator: %v", err)
+	}
+	for name, tt := range map[string]struct {
+		find func(p *cardea.Principal) (*cardea.Principal, error)
+		want auth.Code
+	}{
+		"nobody asks":          {nil, auth.CodeBadJWT},
+		"without an account":   {func(p *cardea.Principal) (*cardea.Principal, error) { return p, nil }, auth.CodeUnavailable},
+		"the issuer says no":   {refusing(cardea.CodeProviderError), auth.CodeBadJWT},
+		"banned":               {refusing(cardea.CodeUserInactive), auth.CodeUserInactive},
+		"the database is down": {refusing(cardea.CodeUserUnavailable), auth.CodeUnavailable},
+		"something else":       {refusing(cardea.CodeInternal), auth.CodeInternal},
+	} {
+		_, err := with(tt.find).Caller(request())
+		if auth.CodeOf(err) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		var e *auth.Error
+		if tt.want == auth.CodeUnavailable && (!errors.As(err, &e) || e.RetryAfter < 5*time.Second) {
+			t.Errorf("%s: without a time to wait: %+v", name, e)
+		}
+	}
+}
+
+func refusing(code cardea.Code) func(*cardea.Principal) (*cardea.Principal, error) {
+	return func(*cardea.Principal) (*cardea.Principal, error) { return nil, cardea.NewError(code, nil) }
+}

@@ -80,6 +80,9 @@ func (s system) account(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts %s: %v", s.scripts(), err)
 	}
+	if _, err := os.Stat(s.relayScript()); err == nil {
+		files = append(files, s.relayScript())
+	}
 	for _, file := range files {
 		for _, item := range itemsIn(t, file) {
 			where[item] = append(where[item], file)

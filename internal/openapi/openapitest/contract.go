@@ -29,11 +29,11 @@ func Current(t *testing.T, want []byte, name string, update bool) {
 	t.Helper()
 	file := filepath.Join("..", "..", "..", "docs", "reference", name)
 	if update {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
+		if err := os.WriteFile(file, want, 0o644); err != nil { //nolint:gosec // G306: a file of the repository
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(file)
+	got, err := os.ReadFile(file) //nolint:gosec // G304: a file of the repository
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func (c *Contract) RefusesLongTexts(t *testing.T, ask Ask, texts int) {
 			for _, needed := range s.Required {
 				body[needed] = valid(s.Properties[needed].Value)
 			}
-			long, err := json.Marshal(strings.Repeat("é", int(*member.Value.MaxLength)+1))
+			long, err := json.Marshal(strings.Repeat("é", int(*member.Value.MaxLength)+1)) //nolint:gosec // G115: a length of ours
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -381,6 +381,9 @@ func TestAdoptRepairs(t *testing.T) {
 		!slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "1 accounts were inserted by hand") }) {
 		t.Fatalf("%v %+v", err, r)
 	}
+	if err := postgres.Migrate(t.Context(), url); err != nil { // what is newer than the adoption
+		t.Fatal(err)
+	}
 	u, err := openURL(t, url).UserByEmail(t.Context(), "by.hand@clinic.example", "authenticated")
 	if err != nil || u.ID != id('u', 1) {
 		t.Errorf("%+v %v", u, err)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -121,6 +122,51 @@ SELECT EXISTS (SELECT FROM auth.users WHERE email = $2 AND is_sso_user = false A
 
 // CreateAccount implements store.Users.
 func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
+	args, u := createArgs(&a), &a.User
+	// What was in the way may have gone when we look for it: then it is no longer in the way.
+	for range 3 {
+		var inserted int64
+		if err := createOnce(ctx, s.pool, &a, args, &inserted); err != nil {
+			return storeError("create account", err)
+		}
+		if inserted == 1 {
+			return nil
+		}
+		switch err := inTheWay(ctx, s.pool, u); {
+		case errors.Is(err, pgx.ErrNoRows):
+		case err != nil:
+			return storeError("create account", err)
+		}
+	}
+	return fmt.Errorf("postgres: create account: %w", auth.ErrConflict)
+}
+
+// inTheWay says why an account was not inserted; pgx.ErrNoRows when nothing is in the way
+// any more.
+func inTheWay(ctx context.Context, db querier, u *auth.User) error {
+	var email, phone, id bool
+	if err := db.QueryRow(ctx, takenBy, uuid(u.ID), u.Email, u.Phone, u.IsSSO).Scan(&email, &phone, &id); err != nil {
+		return err
+	}
+	switch {
+	case email:
+		return auth.ErrEmailTaken
+	case phone:
+		return auth.ErrPhoneTaken
+	case id:
+		return auth.ErrIDTaken
+	}
+	return pgx.ErrNoRows
+}
+
+// querier is the pool, or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// createArgs gives the parameters of createAccount.
+func createArgs(a *auth.NewAccount) []any {
 	u, audit := &a.User, a.Audit
 	if a.Profile != nil {
 		audit = slices.Concat(audit, a.Profile.Audit)
@@ -132,36 +178,12 @@ func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
 		timestamp(u.ReauthenticationSentAt), timestamp(u.LastSignInAt), document(u.AppMetadata),
 		document(u.UserMetadata), u.IsSSO, u.IsAnonymous, timestamp(u.BannedUntil), timestamp(u.CreatedAt), timestamp(u.UpdatedAt))
 	args = append(args, identityArgs(u.Identities)...)
-	args = append(args, membershipArgs(a.Memberships)...)
-
-	// What was in the way may have gone when we look for it: then it is no longer in the way.
-	for range 3 {
-		var inserted int64
-		if err := s.createOnce(ctx, &a, args, &inserted); err != nil {
-			return storeError("create account", err)
-		}
-		if inserted == 1 {
-			return nil
-		}
-		var email, phone, id bool
-		if err := s.pool.QueryRow(ctx, takenBy, uuid(u.ID), u.Email, u.Phone, u.IsSSO).Scan(&email, &phone, &id); err != nil {
-			return storeError("create account", err)
-		}
-		switch {
-		case email:
-			return auth.ErrEmailTaken
-		case phone:
-			return auth.ErrPhoneTaken
-		case id:
-			return auth.ErrIDTaken
-		}
-	}
-	return fmt.Errorf("postgres: create account: %w", auth.ErrConflict)
+	return append(args, membershipArgs(a.Memberships)...)
 }
 
 // createOnce is one statement, and one batch when something else belongs to the account:
 // what proves the address, say, is inserted with the account or not at all.
-func (s *Store) createOnce(ctx context.Context, a *auth.NewAccount, args []any, inserted *int64) error {
+func createOnce(ctx context.Context, db querier, a *auth.NewAccount, args []any, inserted *int64) error {
 	started := a.Session
 	if started == nil {
 		started = new(auth.Session)
@@ -170,7 +192,7 @@ func (s *Store) createOnce(ctx context.Context, a *auth.NewAccount, args []any, 
 		return row.Scan(inserted, (*reference)(&started.TenantID), (*text)(&started.TenantRole))
 	}
 	if len(a.Tokens) == 0 && a.FlowState == nil && len(a.Messages) == 0 && a.Profile == nil {
-		return scan(s.pool.QueryRow(ctx, createAccount, args...))
+		return scan(db.QueryRow(ctx, createAccount, args...))
 	}
 	var b pgx.Batch
 	b.Queue(createAccount, args...).QueryRow(scan)
@@ -180,7 +202,7 @@ func (s *Store) createOnce(ctx context.Context, a *auth.NewAccount, args []any, 
 		}
 	}
 	queueProof(&b, uuid(a.User.ID), a.Tokens, a.FlowState, a.Messages)
-	return s.pool.SendBatch(ctx, &b).Close()
+	return db.SendBatch(ctx, &b).Close()
 }
 
 // identityArgs gives the columns of identities.

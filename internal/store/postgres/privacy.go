@@ -74,7 +74,7 @@ ON CONFLICT DO NOTHING`
 
 // opensSomething are the tables that are emptied at once, each by the id of the account.
 func opensSomething() []string {
-	return []string{"sessions", "one_time_tokens", "flow_state", "mfa_factors", "identities", "user_identifiers"}
+	return []string{"sessions", "one_time_tokens", "flow_state", "mfa_factors", "identities", "user_identifiers", "external_subjects"}
 }
 
 // BeginErasure implements store.Privacy.

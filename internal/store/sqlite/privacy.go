@@ -50,7 +50,7 @@ const (
 
 // opensSomething are the tables that are emptied at once, each by the id of the account.
 func opensSomething() []string {
-	return []string{"sessions", "one_time_tokens", "flow_state", "mfa_factors", "identities", "user_identifiers"}
+	return []string{"sessions", "one_time_tokens", "flow_state", "mfa_factors", "identities", "user_identifiers", "external_subjects"}
 }
 
 // bury remembers the subjects of an account that is about to go.
@@ -218,10 +218,17 @@ func (s *Store) ReleaseErasure(ctx context.Context, id auth.ID) error {
 
 // Tombstoned implements store.Privacy.
 func (s *Store) Tombstoned(ctx context.Context, subjects []string) (yes bool, err error) {
+	err = s.read("tombstoned", func(r runner) error {
+		yes, err = buried(ctx, r, subjects)
+		return err
+	})
+	return yes, err
+}
+
+func buried(ctx context.Context, r runner, subjects []string) (yes bool, err error) {
 	given, err := list(subjects)
 	if err != nil {
-		return false, fmt.Errorf("sqlite: tombstoned: %w", err)
+		return false, fmt.Errorf("tombstones: %w", err)
 	}
-	err = s.read("tombstoned", func(r runner) error { return one(ctx, r, sqlTombstoned, []any{given}, &yes) })
-	return yes, err
+	return yes, one(ctx, r, sqlTombstoned, []any{given}, &yes)
 }

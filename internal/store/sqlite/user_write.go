@@ -48,33 +48,35 @@ const (
 
 // CreateAccount implements store.Users.
 func (s *Store) CreateAccount(ctx context.Context, a auth.NewAccount) error {
-	return s.write(ctx, "create account", func(r runner) error {
-		u := &a.User
-		if _, err := exec(ctx, r, sqlInsertUser, u.ID.String(), u.Aud, u.Role, str(u.Email), str(u.Phone), str(u.PasswordHash),
-			at(u.EmailConfirmedAt), at(u.PhoneConfirmedAt), at(u.InvitedAt), at(u.ConfirmationSentAt), at(u.RecoverySentAt),
-			u.EmailChange, at(u.EmailChangeSentAt), u.PhoneChange, at(u.PhoneChangeSentAt), at(u.ReauthenticationSentAt),
-			at(u.LastSignInAt), doc(u.AppMetadata), doc(u.UserMetadata), flag(u.IsSSO), flag(u.IsAnonymous),
-			at(u.BannedUntil), at(u.DeletedAt), at(u.CreatedAt), at(u.UpdatedAt)); err != nil {
+	return s.write(ctx, "create account", func(r runner) error { return createAccount(ctx, r, &a) })
+}
+
+func createAccount(ctx context.Context, r runner, a *auth.NewAccount) error {
+	u := &a.User
+	if _, err := exec(ctx, r, sqlInsertUser, u.ID.String(), u.Aud, u.Role, str(u.Email), str(u.Phone), str(u.PasswordHash),
+		at(u.EmailConfirmedAt), at(u.PhoneConfirmedAt), at(u.InvitedAt), at(u.ConfirmationSentAt), at(u.RecoverySentAt),
+		u.EmailChange, at(u.EmailChangeSentAt), u.PhoneChange, at(u.PhoneChangeSentAt), at(u.ReauthenticationSentAt),
+		at(u.LastSignInAt), doc(u.AppMetadata), doc(u.UserMetadata), flag(u.IsSSO), flag(u.IsAnonymous),
+		at(u.BannedUntil), at(u.DeletedAt), at(u.CreatedAt), at(u.UpdatedAt)); err != nil {
+		return err
+	}
+	for i := range u.Identities {
+		if err := insertIdentity(ctx, r, u.ID, &u.Identities[i]); err != nil {
 			return err
 		}
-		for i := range u.Identities {
-			if err := insertIdentity(ctx, r, u.ID, &u.Identities[i]); err != nil {
-				return err
-			}
-		}
-		if err := insertPerson(ctx, r, &a); err != nil {
+	}
+	if err := insertPerson(ctx, r, a); err != nil {
+		return err
+	}
+	if a.Session != nil {
+		if err := insertSession(ctx, r, a.Session); err != nil {
 			return err
 		}
-		if a.Session != nil {
-			if err := insertSession(ctx, r, a.Session); err != nil {
-				return err
-			}
-		}
-		if err := insertProof(ctx, r, u.ID, a.Tokens, a.FlowState, a.Messages); err != nil {
-			return err
-		}
-		return insertAudit(ctx, r, a.Audit...)
-	})
+	}
+	if err := insertProof(ctx, r, u.ID, a.Tokens, a.FlowState, a.Messages); err != nil {
+		return err
+	}
+	return insertAudit(ctx, r, a.Audit...)
 }
 
 func insertIdentity(ctx context.Context, r runner, owner auth.ID, id *auth.Identity) error {

@@ -26,6 +26,7 @@ func personalData(_ *testing.T, e *env) {
 	e.patch(1, auth.ProfilePatch{At: t0, FullName: ptr("Ada"), Audit: []auth.AuditEntry{audit(720030, "profile_modified", "user")}})
 	e.further(20, 1, "second@example.org")
 	e.ok("ChangeConsents", e.ChangeConsents(e.ctx, userID(1), []auth.ConsentChange{consent(1, 1, dataUse, auth.ConsentGrant, t0)}))
+	e.provision(arriving("ada", 1))
 	foreign := audit(720031, "user_modified", "user")
 	foreign.ActorID, foreign.ActorUsername = userID(2), "clerk@example.com"
 	foreign.Traits = map[string]any{"user_id": userID(1).String(), "reason": "private", "api_key": "sb_secret_x"}
@@ -44,7 +45,7 @@ func personalData(_ *testing.T, e *env) {
 	}
 	e.same("rows", map[string]int{
 		"users": 1, "identities": 2, "sessions": 1, "mfa_factors": wantFactors, "known_devices": 0, "profiles": 1, "memberships": 1, "relations": 1,
-		"user_identifiers": 1, "consents": 1, "consent_events": 1,
+		"user_identifiers": 1, "consents": 1, "consent_events": 1, "external_subjects": 1,
 	}, rows)
 	e.same("the account", map[string]any{"email": emailOf(1), "phone": a.User.Phone, "created_at": "2026-03-04T05:06:07.123465Z", "is_active": true},
 		pick(data[0].Rows[0], "email", "phone", "created_at", "is_active"))

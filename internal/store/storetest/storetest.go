@@ -91,6 +91,7 @@ func Run(t *testing.T, f Factory) {
 		"store":     storeCases(),
 
 		"identifiers": identifierCases(),
+		"external":    externalCases(),
 		"notices":     noticeCases(),
 		"erasure":     erasureCases(),
 		"holds":       holdCases(),
@@ -109,6 +110,7 @@ func Race(t *testing.T, f Factory) {
 		"race of consents":            raceConsentCases(),
 		"race of deletions":           racePrivacyCases(),
 		"race of imports":             raceMovingCases(),
+		"race of external users":      raceExternalCases(),
 	})
 }
 

@@ -22,6 +22,7 @@
 //	DELETE /users/{id}/sessions                sign out everywhere
 //	DELETE /users/{id}/sessions/{session}      sign out in one place
 //	GET    /users/{id}/memberships             the tenants of somebody
+//	GET    /users/{id}/identifiers             every address of somebody
 //	POST   /users/{id}/erasure              *  delete somebody for good, everywhere
 //	GET    /users/{id}/erasure                 how far that is
 //	GET    /users/{id}/export               *  everything that is known of somebody, signed

@@ -39,6 +39,10 @@ func accessRoutes() []route {
 			method: "GET", path: "/users/{id}/memberships", id: "listMemberships", tag: tagUsers, summary: "The tenants of somebody",
 			codes: []auth.Code{auth.CodeUserNotFound},
 			run:   gives("The memberships.", listMemberships),
+		}, {
+			method: "GET", path: "/users/{id}/identifiers", id: "listIdentifiers", tag: tagUsers, summary: "Every address of somebody",
+			codes: []auth.Code{auth.CodeUserNotFound},
+			run:   gives("The primary ones first.", listIdentifiers),
 		},
 	}
 }
@@ -155,6 +159,20 @@ func listMemberships(s *surface, c *call, in userPath) (membershipList, error) {
 		v, t := viewMembership(&m.Membership), viewTenant(&m.Tenant)
 		v.Tenant = &t
 		return v
+	})}, nil
+}
+
+type identifierList struct {
+	Identifiers []identifierView `json:"identifiers" doc:"The primary ones first; those that wait for their proof too."`
+}
+
+func listIdentifiers(s *surface, c *call, in userPath) (identifierList, error) {
+	list, err := s.c.People.AddressesOf(c.r.Context(), c.actor, in.ID)
+	if err != nil {
+		return identifierList{}, err
+	}
+	return identifierList{views(list, func(a *flow.Address) identifierView {
+		return identifierView{a.ID, a.Kind, a.Value, a.Primary, a.VerifiedAt}
 	})}, nil
 }
 

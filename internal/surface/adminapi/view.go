@@ -109,6 +109,14 @@ func object(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
+type identifierView struct {
+	ID         auth.ID   `json:"id,omitzero" doc:"Of a further address; the primary ones have none."`
+	Kind       string    `json:"kind" enum:"email,phone" doc:"What it is."`
+	Value      string    `json:"value" doc:"The address, lower-case, or the number in E.164 without the plus sign."`
+	Primary    bool      `json:"primary" doc:"The one of its kind that the account goes by."`
+	VerifiedAt time.Time `json:"verified_at,omitzero" doc:"When it was proved."`
+}
+
 type sessionView struct {
 	ID          auth.ID   `json:"id" doc:"Of the session."`
 	Name        string    `json:"name" doc:"Given by the owner."`

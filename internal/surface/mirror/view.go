@@ -14,7 +14,7 @@ import (
 // which nothing waits (A1.5).
 type user struct {
 	ID             auth.ID  `json:"id"`
-	SupabaseUserID auth.ID  `json:"supabase_user_id"` // the subject of the tokens: the same
+	SupabaseUserID string   `json:"supabase_user_id"` // the subject of the tokens
 	Email          *string  `json:"email"`
 	Phone          *string  `json:"phone"` // E.164
 	FullName       *string  `json:"full_name"`
@@ -44,11 +44,25 @@ type (
 	raw  = json.RawMessage
 )
 
+// subjectOf is the id by which clients know themselves: that of the project that signs them
+// in, or ours. Lists have no identities and show ours.
+func subjectOf(u *auth.User) string {
+	for i := range u.Identities {
+		var said struct {
+			Issuer string `json:"iss"`
+		}
+		if json.Unmarshal(u.Identities[i].Data, &said) == nil && said.Issuer != "" {
+			return u.Identities[i].ProviderID
+		}
+	}
+	return u.ID.String()
+}
+
 // view shows a person; agent is zero for none.
 func view(p *auth.Person, agent auth.ID) user {
 	u, pr := &p.User, &p.Profile
 	out := user{
-		ID: u.ID, SupabaseUserID: u.ID, Email: orNull(u.Email), Phone: e164(u.Phone),
+		ID: u.ID, SupabaseUserID: subjectOf(u), Email: orNull(u.Email), Phone: e164(u.Phone),
 		FullName: orNull(pr.FullName), DateOfBirth: orNull(pr.BirthDate), ImageURL: orNull(pr.ImageURL), Role: roleOf(u),
 		IsActive: pr.Active, IsVerified: !u.ConfirmedAt().IsZero(), LastMethod: orNull(pr.LastMethod),
 		PhoneVerified: u.Phone != "" && !u.PhoneConfirmedAt.IsZero(), EmailVerified: u.Email != "" && !u.EmailConfirmedAt.IsZero(),

@@ -15,6 +15,12 @@
 //	GET    /docs           the document for people, without anything from elsewhere
 //	GET    /healthy        liveness; asks nobody
 //	GET    /health         readiness; asks the database
+//
+// Where a trusted issuer has the credentials, the routes for passwords, codes, sessions and
+// addresses are 404 FEATURE_DISABLED, and these serve its people:
+//
+//	POST   /api/auth/users/sync   make sure that the caller has an account (S3.4)
+//	POST   /api/auth/verify       who calls (S3.14)
 package rest
 
 import (
@@ -49,6 +55,16 @@ type Config struct {
 	Redirects *redirect.Rules
 	Phones    flow.PhoneReader                // nil: E.164 only
 	Ping      func(ctx context.Context) error // asks the database
+
+	// Relay is set where a trusted issuer has the credentials: there are no routes for them
+	// then. nil: they are here.
+	Relay *Relay
+}
+
+// Relay is what stands in place of the credentials' routes.
+type Relay struct {
+	Sync http.Handler // POST /api/auth/users/sync
+	Who  http.Handler // POST /api/auth/verify
 }
 
 type surface struct {
@@ -72,6 +88,9 @@ func Handler(c Config) http.Handler {
 	get("/docs/script.js", asset("script.js", "text/javascript; charset=utf-8"))
 	get("/healthy", s.healthy)
 	get("/health", s.health)
+	if c.Relay != nil {
+		mux.Handle("/api/auth/users/sync", web.Methods("/api/auth/users/sync", map[string]http.Handler{http.MethodPost: c.Relay.Sync}, web.Refuse(errBadMethod, writeError)))
+	}
 	mux.Handle("/", web.Refuse(errNoRoute, writeError))
 	return mux
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/cardea-auth/cardea"
@@ -101,6 +102,22 @@ func (s *surface) handler(o *operation) web.HandlerFunc {
 	}
 }
 
+// serve gives the handler of an operation: a refusal where a trusted issuer does what it does.
+func (s *surface) serve(o *operation) http.Handler {
+	switch {
+	case s.c.Relay == nil:
+	case o.id == "verify":
+		return s.c.Relay.Who
+	case o.tag == tagAuth && o.id != "me", o.tag == tagSessions,
+		slices.Contains([]string{"addIdentifier", "verifyIdentifier", "makePrimary", "removeIdentifier", "switchTenant"}, o.id):
+		return web.Refuse(auth.E(auth.CodeFeatureDisabled, "The issuer of the tokens does this, not this server"), writeError)
+	}
+	return web.Handle(s.handler(o), writeError)
+}
+
+// WriteError answers with a failure as this surface does, for handlers that are served in it.
+func WriteError(w http.ResponseWriter, r *http.Request, e *auth.Error) { writeError(w, r, e) }
+
 // mux serves the operations.
 func (s *surface) mux(table []operation) *http.ServeMux {
 	methods := map[string]map[string]http.Handler{}
@@ -109,7 +126,7 @@ func (s *surface) mux(table []operation) *http.ServeMux {
 		if methods[o.path] == nil {
 			methods[o.path] = map[string]http.Handler{}
 		}
-		methods[o.path][o.method] = web.Handle(s.handler(o), writeError)
+		methods[o.path][o.method] = s.serve(o)
 	}
 	mux := http.NewServeMux()
 	for p, m := range methods {

@@ -37,7 +37,7 @@ func tags() []docTag {
 // routes is the route table.
 func routes() []operation {
 	var table []operation
-	for _, part := range [][]operation{signingIn(), passwords(), ownSessions(), ownProfile(), gateRoutes(), consentRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes()} {
+	for _, part := range [][]operation{signingIn(), passwords(), ownSessions(), ownProfile(), gateRoutes(), identifierRoutes(), consentRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes()} {
 		table = append(table, part...)
 	}
 	return table
