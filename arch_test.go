@@ -89,7 +89,7 @@ func leaves() []string {
 	return []string{
 		"internal/token", "internal/password", "internal/factor/", "internal/idp/",
 		"internal/notify/", "internal/tenant", "internal/web", "internal/seal", "internal/redirect",
-		"internal/hook", "internal/captcha", "internal/role", "internal/phone", "internal/moving",
+		"internal/hook", "internal/captcha", "internal/role", "internal/phone", "internal/moving", "internal/consent",
 	}
 }
 
@@ -219,7 +219,7 @@ func owners() map[string][]string {
 		"golang.org/x/text":               {"internal/"},
 		"golang.org/x/sys":                {"cmd/", "test/"},
 		"github.com/nyaruka/phonenumbers": {"internal/phone"},
-		"gopkg.in/yaml.v3":                {"internal/config", "internal/role"},
+		"gopkg.in/yaml.v3":                {"internal/config", "internal/role", "internal/consent"},
 		"github.com/google/go-cmp":        tests,
 		"github.com/getkin/kin-openapi":   tests,
 		"pgregory.net/rapid":              tests,

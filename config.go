@@ -41,6 +41,10 @@ type Config struct {
 	// [Denylist.Check] fits here. It runs in the request and must be quick.
 	Revoked func(ctx context.Context, p *Principal) error
 
+	// Consents knows what people have agreed to, for [Verifier.Consent], which panics
+	// without it. [ConsentClient] fits here.
+	Consents ConsentSource
+
 	// Admit is asked about each request of [Verifier.VerifyRequest] and the middleware
 	// before anything else is looked at, for instance by a limiter of attempts: nil lets
 	// the request go on, an *[Error] is answered as it is, any other error is answered

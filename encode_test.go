@@ -42,6 +42,14 @@ func refusals() []refusal {
 			return v.Require(Authenticated())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { v.WriteError(w, r, err) }))
 		}
 	}
+	asking := func(source ConsentSource) func(*testing.T, *Verifier) http.Handler {
+		return func(t *testing.T, v *Verifier) http.Handler {
+			c := testConfig(t)
+			c.Consents, c.ErrorEncoder = source, v.encode
+			v = mustVerifier(t, c)
+			return v.Require(v.Consent("data", "ai"))(http.HandlerFunc(whoami))
+		}
+	}
 	tickets := func(store TicketStore) func(t *testing.T, v *Verifier) http.Handler {
 		return func(t *testing.T, v *Verifier) http.Handler {
 			tickets := mustTickets(t, TicketConfig{Verifier: v, Store: store})
@@ -77,6 +85,14 @@ func refusals() []refusal {
 		{
 			CodeUserUnavailable, guarded(Active(loadUser)), "GET", "/", map[string]any{"sub": "u-broken"}, "", 503,
 			"User data can't be read at the moment, try again", "", "5", `{"error_code":"AUTH_DB_UNAVAILABLE"}`,
+		},
+		{
+			CodeConsent, asking(consentFunc(func(ConsentQuery) ([]string, error) { return []string{"data"}, nil })), "GET", "/", someone, "", 403,
+			"Consent is needed for this", "", "", `{"purposes":["ai"]}`,
+		},
+		{
+			CodeConsentUnavailable, asking(consentFunc(func(ConsentQuery) ([]string, error) { return nil, errors.New("pq: secret detail") })), "GET", "/", someone, "", 503,
+			"Consents can't be read at the moment, try again", "", "5", "",
 		},
 		{CodeInternal, answers(errors.New("pq: secret detail")), "GET", "/", someone, "", 500, "Internal error", "", "", ""},
 		{CodeTicketInvalid, tickets(nil), "GET", "/events?token=x", nil, "", 401, "Ticket is invalid, used or expired", invalidToken, "", ""},

@@ -237,7 +237,7 @@ func NewError(code Code, cause error) *Error {
 	case CodeUserUnavailable:
 		e.Details = map[string]any{"error_code": string(code)}
 		e.RetryAfter = retryAfter
-	case CodeProviderUnreachable, CodeTicketUnavailable:
+	case CodeProviderUnreachable, CodeTicketUnavailable, CodeConsentUnavailable:
 		e.RetryAfter = retryAfter
 	}
 	return e

@@ -11,6 +11,7 @@ const (
 	CodeTenant       Code = "TENANT_ACCESS_DENIED" // the caller is no member of that tenant
 	CodeOwner        Code = "OWNER_MISMATCH"       // the request names another user than the token
 	CodeUserInactive Code = "USER_INACTIVE"        // the service's own record of the user says no
+	CodeConsent      Code = "CONSENT_REQUIRED"     // never given, withdrawn or expired; Details says to what
 )
 
 // The codes of a request that a guard can't judge.
@@ -22,6 +23,8 @@ const (
 	// CodeUserUnavailable: the service could not load its own record of the user. Status
 	// 503 with Retry-After: nothing is known against the caller.
 	CodeUserUnavailable Code = "AUTH_DB_UNAVAILABLE"
+	// CodeConsentUnavailable: [Config].Consents could not tell. Status 503 with Retry-After.
+	CodeConsentUnavailable Code = "CONSENT_UNAVAILABLE"
 	// CodeInternal: an error of the service itself that [Verifier.WriteError] was given.
 	CodeInternal Code = "INTERNAL_ERROR"
 )
@@ -35,8 +38,8 @@ const (
 
 func guardCodes() []Code {
 	return []Code{
-		CodePermission, CodeScope, CodeFresh, CodeTenantAbsent, CodeTenant, CodeOwner, CodeUserInactive,
-		CodeConflictingIDs, CodeRequestInvalid, CodeBodyTooLarge, CodeMethod, CodeUserUnavailable, CodeInternal,
+		CodePermission, CodeScope, CodeFresh, CodeTenantAbsent, CodeTenant, CodeOwner, CodeUserInactive, CodeConsent,
+		CodeConflictingIDs, CodeRequestInvalid, CodeBodyTooLarge, CodeMethod, CodeUserUnavailable, CodeConsentUnavailable, CodeInternal,
 		CodeTicketInvalid, CodeTokenInURL, CodeTicketUnavailable,
 	}
 }
@@ -58,6 +61,8 @@ func (c Code) guardInfo() (codeInfo, bool) {
 		return codeInfo{http.StatusForbidden, SeverityHigh, "Access to another user's data is denied"}, true
 	case CodeUserInactive:
 		return codeInfo{http.StatusForbidden, SeverityMedium, "User account is inactive"}, true
+	case CodeConsent:
+		return codeInfo{http.StatusForbidden, SeverityLow, "Consent is needed for this"}, true
 	case CodeConflictingIDs:
 		return codeInfo{http.StatusBadRequest, SeverityHigh, "The request names different ids in different places"}, true
 	case CodeRequestInvalid:
@@ -68,6 +73,8 @@ func (c Code) guardInfo() (codeInfo, bool) {
 		return codeInfo{http.StatusMethodNotAllowed, SeverityLow, "Method is not allowed"}, true
 	case CodeUserUnavailable:
 		return codeInfo{http.StatusServiceUnavailable, SeverityHigh, "User data can't be read at the moment, try again"}, true
+	case CodeConsentUnavailable:
+		return codeInfo{http.StatusServiceUnavailable, SeverityHigh, "Consents can't be read at the moment, try again"}, true
 	case CodeInternal:
 		return codeInfo{http.StatusInternalServerError, SeverityHigh, "Internal error"}, true
 	case CodeTicketInvalid:

@@ -131,3 +131,33 @@ func send(h http.Handler, r *http.Request) int {
 	h.ServeHTTP(rec, r)
 	return rec.Code
 }
+
+// askForConsent is part of docs/guides/consents.md.
+func askForConsent(config cardea.Config, mux *http.ServeMux, chat http.Handler) error {
+	consents, err := cardea.NewConsentClient(cardea.ConsentClientConfig{URL: "https://auth.example.com"})
+	if err != nil {
+		return err
+	}
+	config.Consents = consents
+	v, err := cardea.NewVerifier(config)
+	if err != nil {
+		return err
+	}
+	mux.Handle("POST /ai/chat", v.Require(cardea.AIAccess(v.Consent("ai_processing")))(chat))
+	return nil
+}
+
+// The example of the guide starts, and guards.
+func TestConsentExample(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	config := cardea.Config{Issuers: []cardea.Issuer{{URL: "https://auth.example.com/auth/v1", Audiences: []string{"authenticated"}}}}
+	if err := askForConsent(config, mux, http.NotFoundHandler()); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/ai/chat", nil))
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("%d", w.Code)
+	}
+}

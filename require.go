@@ -10,8 +10,8 @@ import (
 
 // Requirement is what a route asks of its caller. Those of this package are
 // [Authenticated], [NotAnonymous], [Role], [AnyPermission], [AllPermissions], [Scope],
-// [AAL], [Verifier.Fresh], [Tenant], [TenantMember], [Owner], [Active], [UserRule] and
-// [AIAccess]; [AllOf], [AnyOf] and [WithCode] make new ones of them, and a service may add
+// [AAL], [Verifier.Fresh], [Tenant], [TenantMember], [Owner], [Active], [UserRule],
+// [Verifier.Consent] and [AIAccess]; [AllOf], [AnyOf] and [WithCode] make new ones of them, and a service may add
 // its own.
 type Requirement interface {
 	// Check gives nil when the caller may pass. An *[Error] is answered as it is, any

@@ -19,6 +19,7 @@ type Verifier struct {
 	cache        *tokenCache // nil: switched off
 	revoked      func(context.Context, *Principal) error
 	allow        func(*http.Request) error // Config.Admit
+	consents     ConsentSource             // Config.Consents, nil for none
 
 	requireHTTPS, trustForwardedProto bool
 
@@ -35,7 +36,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 	c = c.withDefaults()
 	v := &Verifier{
 		issuers: make(map[string]*issuer, len(c.Issuers)), maxTokenSize: c.MaxTokenSize, now: c.Now,
-		revoked: c.Revoked, allow: c.Admit, requireHTTPS: c.RequireHTTPS, trustForwardedProto: c.TrustForwardedProto,
+		revoked: c.Revoked, allow: c.Admit, consents: c.Consents, requireHTTPS: c.RequireHTTPS, trustForwardedProto: c.TrustForwardedProto,
 		encode:          c.ErrorEncoder,
 		onAuthenticated: c.OnAuthenticated, onDenied: c.OnDenied,
 	}

@@ -1,5 +1,5 @@
-// Package presets holds what ships with Cardea as data: bundles of settings, and catalogues
-// of roles.
+// Package presets holds what ships with Cardea as data: bundles of settings, catalogues
+// of roles, and catalogues of consents.
 package presets
 
 import (

@@ -106,6 +106,7 @@ func (i *issuer) verifier(t testing.TB, down bool, change func(*cardea.Config)) 
 		HTTPClient: &http.Client{Transport: wire{i.jwks, down}},
 		Now:        now,
 		Sleep:      func(context.Context, time.Duration) error { return nil },
+		Consents:   consents{},
 	}
 	change(&c)
 	v, err := cardea.NewVerifier(c)

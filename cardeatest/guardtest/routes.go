@@ -19,6 +19,8 @@ type Route struct {
 	Requirements []cardea.Requirement // at least one unless Optional
 	// Fresh, if not 0, is one more requirement: [cardea.Verifier.Fresh].
 	Fresh time.Duration
+	// Consent, if not empty, is one more: [cardea.Verifier.Consent].
+	Consent []string
 }
 
 // Pattern is the path as a router wants it, with the marks around a parameter's name: "{"
@@ -37,6 +39,8 @@ func Routes() []Route {
 	}
 	fresh := route("fresh", cardea.Authenticated())
 	fresh.Fresh = 15 * time.Minute
+	consent := route("consent", cardea.Authenticated())
+	consent.Consent = []string{"data", "ai"}
 	return []Route{
 		route("optional"),
 		route("user", cardea.Authenticated()),
@@ -44,6 +48,7 @@ func Routes() []Route {
 		route("doctor", cardea.NotAnonymous(), cardea.Role("doctor", "nurse")),
 		route("careful", cardea.AAL("aal2"), cardea.Role("doctor")),
 		fresh,
+		consent,
 		route("read", cardea.AnyPermission("patient:read", "patient:write")),
 		route("write", cardea.AllPermissions("patient:read", "patient:write")),
 		route("client", cardea.Scope("notes:read")),
@@ -102,6 +107,25 @@ func loadUser(_ context.Context, p *cardea.Principal) (user string, active bool,
 	return user, true, nil
 }
 
+// consents are what users have agreed to: as their e-mail address says.
+type consents struct{}
+
+// GrantedConsents implements cardea.ConsentSource.
+func (consents) GrantedConsents(_ context.Context, q cardea.ConsentQuery) ([]string, error) {
+	user, _, _ := strings.Cut(q.Principal.Email, "@")
+	switch user {
+	case "unlucky":
+		return []string{"data", "ai"}, errors.New(secret)
+	case "ended":
+		return nil, cardea.NewError(cardea.CodeTokenRevoked, nil)
+	case "half":
+		return []string{"data"}, nil
+	case "silent":
+		return nil, nil
+	}
+	return []string{"ai", "data", "more"}, nil
+}
+
 // Guard builds the guard of a route out of the two functions that every adapter has.
 func Guard[G any](r Route, v *cardea.Verifier,
 	require func(v *cardea.Verifier, first cardea.Requirement, more ...cardea.Requirement) G,
@@ -113,6 +137,9 @@ func Guard[G any](r Route, v *cardea.Verifier,
 	more := r.Requirements[1:]
 	if r.Fresh != 0 {
 		more = append(more, v.Fresh(r.Fresh))
+	}
+	if len(r.Consent) > 0 {
+		more = append(more, v.Consent(r.Consent[0], r.Consent[1:]...))
 	}
 	return require(v, r.Requirements[0], more...)
 }

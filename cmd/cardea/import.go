@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/cardea-auth/cardea/internal/auth"
@@ -267,6 +268,9 @@ func privateFile(name string, goOn bool) (*os.File, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if runtime.GOOS == "windows" {
+		return f, nil // modes say nothing there; the folder's access list holds
 	}
 	if info, err := f.Stat(); err != nil || info.Mode().Perm()&0o077 != 0 && info.Mode().IsRegular() {
 		return nil, errors.Join(fmt.Errorf("%s can be read by others: change its mode to 0600", name), err, f.Close())

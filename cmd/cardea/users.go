@@ -25,6 +25,7 @@ type usersCmd struct {
 	Deactivate   usersDeactivateCmd   `cmd:"" help:"Switch an account off: it sees itself and nothing else."`
 	Roles        usersRolesCmd        `cmd:"" help:"Show or change the roles of an account."`
 	Sessions     usersSessionsCmd     `cmd:"" help:"Show or end the sign-ins of an account."`
+	Consents     usersConsentsCmd     `cmd:"" help:"Show what somebody has agreed to."`
 	Delete       usersDeleteCmd       `cmd:"" help:"Delete an account and everything that belongs to it."`
 	Erase        usersEraseCmd        `cmd:"" help:"Delete a person for good, everywhere, and remember nothing but the id."`
 	Erasures     usersErasuresCmd     `cmd:"" help:"List deletions of people and how far they are."`

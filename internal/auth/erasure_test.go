@@ -85,6 +85,8 @@ func TestErasurePlanSteps(t *testing.T) {
 		{Kind: auth.StepTable, Name: "profiles", Action: auth.EraseDelete},
 		{Kind: auth.StepTable, Name: "memberships", Action: auth.EraseDelete},
 		{Kind: auth.StepTable, Name: "relations", Action: auth.EraseEnd},
+		{Kind: auth.StepTable, Name: "consents", Action: auth.EraseDelete},
+		{Kind: auth.StepTable, Name: auth.ConsentEvents, Action: auth.EraseAnonymise},
 		{Kind: auth.StepCollector, Name: "app"},
 		{Kind: auth.StepTable, Name: "relations", Action: auth.EraseDelete, NotBefore: later},
 		{Kind: auth.StepTable, Name: auth.AuditTable, Action: auth.EraseAnonymise, NotBefore: later},
@@ -94,10 +96,10 @@ func TestErasurePlanSteps(t *testing.T) {
 		t.Errorf("steps (-want +got):\n%s", d)
 	}
 	e := auth.Erasure{BegunAt: now, Steps: got}
-	if d := cmp.Diff([]int{0, 1, 2, 3, 4}, e.Due(now)); d != "" {
+	if d := cmp.Diff([]int{0, 1, 2, 3, 4, 5, 6}, e.Due(now)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]int{0, 1, 2, 3, 4, 5, 6}, e.Due(later)); d != "" {
+	if d := cmp.Diff([]int{0, 1, 2, 3, 4, 5, 6, 7, 8}, e.Due(later)); d != "" {
 		t.Errorf("the account's row comes last: %s", d)
 	}
 }

@@ -104,6 +104,8 @@ const (
 	CodeWebhookSignature Code = "webhook_signature"  // the signature of a notice is missing, wrong, or of a secret that nobody has
 	CodeWebhookStale     Code = "webhook_stale"      // the notice is too old, from the future, or does not say when it was made
 	CodeWebhookReplayed  Code = "webhook_replayed"   // the same notice has been taken already
+	CodeConsentUnknown   Code = "consent_unknown"    // nobody is asked for consent to this purpose
+	CodeConsentVersion   Code = "consent_version"    // the text has changed since the person read it
 
 	CodeLegalHold       Code = "legal_hold"        // a legal hold forbids the deletion; Message has its reason
 	CodeErasureBegun    Code = "erasure_begun"     // the deletion of this person has begun
@@ -143,7 +145,7 @@ func Codes() []Code {
 		CodeRefreshMalformed, CodeRefreshNotFound, CodeRefreshReused, CodeRefreshExpired,
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
-		CodeAppUnknown, CodeWebhookSignature, CodeWebhookStale, CodeWebhookReplayed,
+		CodeAppUnknown, CodeWebhookSignature, CodeWebhookStale, CodeWebhookReplayed, CodeConsentUnknown, CodeConsentVersion,
 		CodeLegalHold, CodeErasureBegun, CodeErasureNotFound, CodeHoldNotFound, CodeExportFailed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed, CodeTriggerFailed, CodeTriggerRefused, CodeAccountInUse,

@@ -101,6 +101,13 @@ func PersonalTables() []PersonalTable {
 			Name: "relations", People: []string{"subject_id", "object_id"}, Actions: []string{EraseEnd, EraseDelete, EraseRetain}, Order: "id",
 			Show: columns("id:id kind subject_id:id object_id:id tenant_id:id starts_at:time ends_at:time created_at:time"), Hide: []string{"created_by"},
 		}, {
+			Name: "consents", People: []string{"user_id"}, Actions: []string{EraseDelete, EraseRetain}, Order: "purpose",
+			Show: columns("tenant_id:id purpose version granted_at:time expires_at:time withdrawn_at:time"), Hide: []string{"user_id"},
+		}, {
+			// That somebody had agreed is what a clinic may have to prove when the person has gone.
+			Name: ConsentEvents, People: []string{"user_id"}, Actions: []string{EraseAnonymise, EraseDelete, EraseRetain}, Order: "created_at",
+			Show: columns("id:id tenant_id:id purpose action version created_at:time expires_at:time ip_address user_agent"), Hide: []string{"user_id"},
+		}, {
 			// Entries of one's own doing, and of others' that name one. Never deleted: who did what
 			// to whom is what an audit log is for.
 			Name: AuditTable, Actions: []string{EraseAnonymise, EraseRetain}, Order: "created_at",
@@ -108,6 +115,9 @@ func PersonalTables() []PersonalTable {
 		},
 	}
 }
+
+// ConsentEvents is the history of consents.
+const ConsentEvents = "consent_events"
 
 // AuditTable is the one personal table whose rows name people inside of a document.
 const AuditTable = "audit_log_entries"
@@ -224,7 +234,7 @@ func (p ErasurePlan) Steps(now time.Time, collectors []string) []ErasureStep {
 				first = append(first, ErasureStep{Kind: StepTable, Name: t.Name, Action: EraseEnd})
 			}
 			step.Action = EraseDelete
-			if t.Name == AuditTable {
+			if t.Actions[0] == EraseAnonymise {
 				step.Action = EraseAnonymise
 			}
 			step.NotBefore = Truncate(now.Add(r.Keep))

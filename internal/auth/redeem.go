@@ -28,7 +28,7 @@ type RedeemPlan struct {
 
 	// The rest is for RedeemDone only.
 	Patch            UserPatch
-	DropFactors      bool // and the profile
+	DropFactors      bool // and the profile and the consents
 	ClearEmailChange bool
 	ClearPhoneChange bool
 	Replaced         string   // address that another one takes the place of

@@ -162,6 +162,7 @@ type ProfilePatch struct {
 	Extensions    map[string]MetadataPatch // a MetadataPatch that changes nothing makes the extension
 	LastMethod    *string
 	Active        *bool
+	EndSessions   bool         // every session of the account ends with the change
 	Audit         []AuditEntry // none for changes that nobody has to know of
 }
 

@@ -214,6 +214,8 @@ func sample(s Setting) string {
 		return "https://a.example"
 	case s.Name == namePreset:
 		return "medmitra"
+	case strings.HasPrefix(s.Name, "CARDEA_WEBHOOK_") && strings.HasSuffix(s.Name, "_SECRET"):
+		return goodSecret
 	case s.Name == "CARDEA_VERIFICATION":
 		return "none"
 	case s.Name == "CARDEA_PHONE_REGION":

@@ -32,6 +32,7 @@ type People struct {
 	TokenTTL     time.Duration // access tokens of /api/auth
 	MinAge       int           // youngest age that a birth date may tell
 	Apps         []App         // that have an onboarding of their own
+	Consents     string        // catalogue: a name or path, "" for none
 
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
 }

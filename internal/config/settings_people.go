@@ -51,6 +51,8 @@ func peopleSettings() []Setting {
 		{Name: "CARDEA_APPS", Group: group,
 			Help:  "Applications with an onboarding of their own, comma-separated, for `auth-state?app=`; the first is meant where none is named. A name may be followed by what its profile needs, such as `stays:full_name+phone`, or `stays:none`; else it is `full_name+birth_date`. There are also `image_url`, `language` and `email`.",
 			field: makeField("list", func(c *Config) *[]App { return &c.People.Apps }, parseApps, formatApps)},
+		text("CARDEA_CONSENTS", "What people are asked to agree to: the name of a catalogue that ships with Cardea (`neonpro`), or the path of a YAML file. Without one nothing is asked. docs/guides/consents.md explains it.",
+			func(c *Config) *string { return &c.People.Consents }),
 		text("CARDEA_GOOGLE_WEB_CLIENT_ID", "Told to clients by `GET /api/v1/auth/config`.", func(c *Config) *string { return &c.People.GoogleWebClientID }, "GOOGLE_WEB_CLIENT_ID"),
 		text("CARDEA_GOOGLE_IOS_CLIENT_ID", "The same for iOS.", func(c *Config) *string { return &c.People.GoogleIOSClientID }, "GOOGLE_IOS_CLIENT_ID"),
 		text("CARDEA_GOOGLE_ANDROID_CLIENT_ID", "The same for Android.", func(c *Config) *string { return &c.People.GoogleAndroidClientID }, "GOOGLE_ANDROID_CLIENT_ID"),

@@ -113,6 +113,9 @@ func (d *directory) UpdateProfile(_ context.Context, id auth.ID, p auth.ProfileP
 	if p.Active != nil {
 		f.Active = *p.Active
 	}
+	if p.EndSessions {
+		d.sessions = slices.DeleteFunc(d.sessions, func(s auth.Session) bool { return s.UserID == id })
+	}
 	d.audit = append(d.audit, p.Audit...)
 	return *person, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
+	"github.com/cardea-auth/cardea/ratelimit"
 )
 
 // ErasureStore keeps the jobs that delete people.
@@ -60,6 +61,9 @@ func NewPrivacy(c Config, p PrivacyConfig) *Privacy { return &Privacy{c, p, NewA
 func (p *Privacy) fresh(ctx context.Context, who auth.Caller, nonce string) (auth.User, error) {
 	us, err := p.c.caller(ctx, who)
 	if err != nil {
+		return auth.User{}, err
+	}
+	if err := p.c.take("privacy/user", us.User.ID.String(), ratelimit.Limit{Count: 30, Period: time.Minute}); err != nil {
 		return auth.User{}, err
 	}
 	switch {

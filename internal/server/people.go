@@ -104,6 +104,7 @@ type apis struct {
 	privacy   *flow.Privacy
 	callers   *web.Callers
 	webhooks  *flow.Webhooks
+	consents  *flow.Consents
 	redirects *redirect.Rules
 	phones    flow.PhoneReader // nil: E.164 only
 }
@@ -138,6 +139,7 @@ func (s *Server) apis(c flow.Config, single auth.ID, redirects *redirect.Rules) 
 		return nil, err
 	}
 	a := &apis{accounts: flow.NewAccounts(c), people: flow.NewPeople(c), tenancy: flow.NewTenancy(c), privacy: s.privacy(c), redirects: redirects, phones: c.Phones}
+	a.consents = flow.NewConsents(c, s.store, s.purposes)
 	a.webhooks = flow.NewWebhooks(c, s.store, s.receiver, s.cfg.Webhooks.Undated)
 	a.callers = &web.Callers{
 		Verifier: s.trusted, APIKeys: s.apiKeys, AdminRoles: s.cfg.JWT.AdminRoles, Own: s.cfg.JWT.Issuer,
@@ -158,7 +160,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	ours := *a.callers // nobody of another issuer's gets an account by asking here
 	ours.Local = nil
 	operators := adminapi.Handler(adminapi.Config{
-		Callers: &ours, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy,
+		Callers: &ours, Admin: s.admin, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents,
 		Operations: flow.NewOperations(s.flows, s.store, s.ring, s.apiKeys), Redirects: a.redirects, Roles: s.roles.Get, ReloadRoles: s.ReloadRoles,
 	})
 	s.adminAPI = http.StripPrefix(adminPath, operators)
@@ -167,7 +169,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 	}
 	if mounted(config.SurfaceREST) {
 		h := rest.Handler(rest.Config{
-			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Grants: grants, Callers: a.callers, Redirects: a.redirects,
+			Accounts: a.accounts, People: a.people, Tenancy: a.tenancy, Privacy: a.privacy, Consents: a.consents, Grants: grants, Callers: a.callers, Redirects: a.redirects,
 			Phones: a.phones, Ping: s.store.Ping, Relay: s.relay(a),
 		})
 		for _, path := range rest.Paths() {

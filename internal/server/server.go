@@ -16,6 +16,7 @@ import (
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/config"
+	"github.com/cardea-auth/cardea/internal/consent"
 	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/hook"
 	"github.com/cardea-auth/cardea/internal/job"
@@ -64,6 +65,7 @@ type Server struct {
 	stopping   chan struct{} // closed when the server is told to stop
 	handler    http.Handler
 	receiver   *hook.Receiver
+	purposes   *consent.Catalogue
 }
 
 // tokenSize is the longest token that our own routes read: accounts with much metadata
@@ -126,6 +128,9 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	if err := s.openRoles(); err != nil {
+		return err
+	}
+	if err := s.openPurposes(); err != nil {
 		return err
 	}
 	if err := s.openKeys(ctx, box, hooks); err != nil {

@@ -38,6 +38,7 @@ type Store interface {
 	Webhooks
 	Privacy
 	Moving
+	Consents
 
 	// Ping answers whether the database can be reached.
 	Ping(ctx context.Context) error

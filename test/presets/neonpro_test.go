@@ -1,8 +1,11 @@
 package presets
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/cardea-auth/cardea"
 	"github.com/cardea-auth/cardea/internal/scripttest"
@@ -39,8 +42,6 @@ func neonpro() system {
 			{"S4.44", "later", "limits by kind of route", "", 0},
 			{"S4.48", "later", "second factors", "POST /auth/v1/factors\n\n" + `{"factor_type":"totp"}`, 401},
 			{"S4.49", "later", "emergency tokens", "", 0},
-			{"S4.50", "step 5", "consents", "", 0},
-			{"S4.51", "step 5", "guards that ask for consent", "", 0},
 			{"S4.52", "later", "rotation and audit of secrets", "", 0},
 		},
 		proved: map[string]string{
@@ -59,6 +60,7 @@ func clinics(t *testing.T, b *scripttest.Bench) *http.ServeMux {
 	t.Helper()
 	v := guards(t, b, clinicErrors, func(c *cardea.Config) {
 		c.Issuers[0].Claims = cardea.ClaimPaths{Roles: "tenant_role", Tenant: "clinic_id"}
+		c.Consents = consents(t, b)
 	})
 	clinic := cardea.Tenant(cardea.InPath("clinicId"), cardea.InQuery("clinicId"))
 	who := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +80,58 @@ func clinics(t *testing.T, b *scripttest.Bench) *http.ServeMux {
 	mux.Handle("POST /api/v1/clinics/{clinicId}/patients", v.Require(cardea.AnyPermission("write_patient_data"), clinic)(who))
 	mux.Handle("GET /api/v1/clinics/{clinicId}/plans", v.Require(cardea.Role("healthcare_professional", "admin"), clinic)(who))
 	mux.Handle("POST /api/v1/ai/chat", v.Require(cardea.AIAccess())(who))
+	// S4.51: requireHealthcareProfessional, requireLGPDConsent, requireAIAccess.
+	active := cardea.Active(licences(t, b))
+	professional := cardea.AllOf("healthcare professional", cardea.Role("healthcare_professional", "admin"),
+		cardea.WithCode("LICENCE_REQUIRED", "Active licence required",
+			cardea.UserRule("active licence", func(until time.Time) bool { return b.Clock.Now().Before(until) })))
+	mux.Handle("GET /api/v1/professional", v.Require(active, professional)(who))
+	mux.Handle("GET /api/v1/research", v.Require(v.Consent("data_processing", "analytics"))(who))
+	mux.Handle("GET /api/v1/clinics/{clinicId}/shared", v.Require(clinic, v.Consent("record_sharing"))(who))
+	mux.Handle("POST /api/v1/ai/assist", v.Require(active, cardea.AIAccess(professional, v.Consent("ai_processing")))(who))
 	return mux
+}
+
+// consents asks the server under test, with the caller's own token.
+func consents(t *testing.T, b *scripttest.Bench) *cardea.ConsentClient {
+	t.Helper()
+	c, err := cardea.NewConsentClient(cardea.ConsentClientConfig{URL: publicURL, HTTPClient: &http.Client{Transport: inProcess{b.Server.Handler()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// licences reads until when somebody is licensed, from the profile that operators keep.
+func licences(t *testing.T, b *scripttest.Bench) func(context.Context, *cardea.Principal) (time.Time, bool, error) {
+	t.Helper()
+	key, err := b.Server.APIKeys().JWT("service_role")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(ctx context.Context, p *cardea.Principal) (time.Time, bool, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, publicURL+"/admin/v1/users/"+p.Subject, nil)
+		if err != nil {
+			return time.Time{}, false, err
+		}
+		r.Header.Set("Authorization", "Bearer "+key)
+		answer, err := inProcess{b.Server.Handler()}.RoundTrip(r)
+		if err != nil {
+			return time.Time{}, false, err
+		}
+		var user struct {
+			Active  bool `json:"is_active"`
+			Profile struct {
+				Extensions struct {
+					Physician struct {
+						Until time.Time `json:"licensed_until"`
+					} `json:"physician"`
+				} `json:"extensions"`
+			} `json:"profile"`
+		}
+		err = json.NewDecoder(answer.Body).Decode(&user)
+		return user.Profile.Extensions.Physician.Until, user.Active, err
+	}
 }
 
 // clinicErrors keeps the sentences that the clients know.

@@ -204,23 +204,39 @@ func guardCodes(t *testing.T) map[cardea.Code]produced {
 	member := bearing(esToken(object{"tenant_id": "clinic-1"}))
 	memberForm := http.Header{"Authorization": member["Authorization"], "Content-Type": {"application/json"}}
 	return map[cardea.Code]produced{
-		cardea.CodeForbidden:        {handler: guardedBy(t, cardea.UserRule("a rule", func(user) bool { return false })), header: good},
-		cardea.CodeRole:             {handler: guardedBy(t, cardea.Role("admin")), header: good},
-		cardea.CodeAAL:              {handler: guardedBy(t, cardea.AAL("aal2")), header: good},
-		cardea.CodeAnonymousRefused: {handler: guardedBy(t, cardea.NotAnonymous()), header: bearing(esToken(object{"is_anonymous": true}))},
-		cardea.CodePermission:       {handler: guardedBy(t, cardea.AllPermissions("patient:read")), header: good},
-		cardea.CodeScope:            {handler: guardedBy(t, cardea.Scope("cases.read")), header: good},
-		cardea.CodeFresh:            {handler: guardedBy(t, clock.Fresh(time.Second)), header: good},
-		cardea.CodeTenantAbsent:     {handler: tenant, header: member},
-		cardea.CodeTenant:           {handler: tenant, path: "?clinic_id=clinic-2", header: member},
-		cardea.CodeConflictingIDs:   {handler: tenant, method: http.MethodPost, path: "?clinic_id=clinic-1", header: memberForm, body: `{"clinic_id":"clinic-2"}`},
-		cardea.CodeRequestInvalid:   {handler: tenant, method: http.MethodPost, header: memberForm, body: `{"clinic_id":"clinic-1","Clinic_ID":"clinic-2"}`},
-		cardea.CodeBodyTooLarge:     {handler: tenant, method: http.MethodPost, header: memberForm, body: `{"pad":"` + strings.Repeat("a", 100) + `"}`},
-		cardea.CodeOwner:            {handler: guardedBy(t, cardea.Owner(cardea.InBody("user_id"))), method: http.MethodPost, header: form, body: `{"user_id":"somebody else"}`},
-		cardea.CodeUserInactive:     {handler: guardedBy(t, cardea.Active(inactive)), header: good},
-		cardea.CodeUserUnavailable:  {handler: guardedBy(t, cardea.Active(down)), header: good},
-		cardea.CodeInternal:         {handler: broken},
+		cardea.CodeForbidden:          {handler: guardedBy(t, cardea.UserRule("a rule", func(user) bool { return false })), header: good},
+		cardea.CodeRole:               {handler: guardedBy(t, cardea.Role("admin")), header: good},
+		cardea.CodeAAL:                {handler: guardedBy(t, cardea.AAL("aal2")), header: good},
+		cardea.CodeAnonymousRefused:   {handler: guardedBy(t, cardea.NotAnonymous()), header: bearing(esToken(object{"is_anonymous": true}))},
+		cardea.CodePermission:         {handler: guardedBy(t, cardea.AllPermissions("patient:read")), header: good},
+		cardea.CodeScope:              {handler: guardedBy(t, cardea.Scope("cases.read")), header: good},
+		cardea.CodeFresh:              {handler: guardedBy(t, clock.Fresh(time.Second)), header: good},
+		cardea.CodeTenantAbsent:       {handler: tenant, header: member},
+		cardea.CodeTenant:             {handler: tenant, path: "?clinic_id=clinic-2", header: member},
+		cardea.CodeConflictingIDs:     {handler: tenant, method: http.MethodPost, path: "?clinic_id=clinic-1", header: memberForm, body: `{"clinic_id":"clinic-2"}`},
+		cardea.CodeRequestInvalid:     {handler: tenant, method: http.MethodPost, header: memberForm, body: `{"clinic_id":"clinic-1","Clinic_ID":"clinic-2"}`},
+		cardea.CodeBodyTooLarge:       {handler: tenant, method: http.MethodPost, header: memberForm, body: `{"pad":"` + strings.Repeat("a", 100) + `"}`},
+		cardea.CodeOwner:              {handler: guardedBy(t, cardea.Owner(cardea.InBody("user_id"))), method: http.MethodPost, header: form, body: `{"user_id":"somebody else"}`},
+		cardea.CodeUserInactive:       {handler: guardedBy(t, cardea.Active(inactive)), header: good},
+		cardea.CodeUserUnavailable:    {handler: guardedBy(t, cardea.Active(down)), header: good},
+		cardea.CodeConsent:            {handler: consenting(t, nil), header: good},
+		cardea.CodeConsentUnavailable: {handler: consenting(t, errors.New("the database is away")), header: good},
+		cardea.CodeInternal:           {handler: broken},
 	}
+}
+
+// consents are none, or an error.
+type consents struct{ err error }
+
+func (c consents) GrantedConsents(context.Context, cardea.ConsentQuery) ([]string, error) {
+	return nil, c.err
+}
+
+func consenting(t *testing.T, err error) http.Handler {
+	config := testConfig(t)
+	config.Consents = consents{err}
+	v := mustVerifier(t, config)
+	return v.Require(v.Consent("ai"))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("called without consent") }))
 }
 
 // fullTickets is a store that takes nothing.

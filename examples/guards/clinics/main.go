@@ -1,5 +1,5 @@
 // Command clinics is a service for clinics: roles, permissions, clinics that must not see
-// each other, and an AI route. It replaces the token validator and the middleware of a
+// each other, licences, consents, and an AI route. It replaces the token validator and the middleware of a
 // system such as NeonPro.
 package main
 
@@ -29,7 +29,7 @@ func main() {
 }
 
 func run(getenv func(string) string, log *slog.Logger) error {
-	s := &service{denied: cardea.NewDenylist(cardea.DenylistConfig{}), limits: ratelimit.NewMemory(0, nil), log: log}
+	s := &service{denied: cardea.NewDenylist(cardea.DenylistConfig{}), limits: ratelimit.NewMemory(0, nil), log: log, now: time.Now}
 	if text := getenv("TRUSTED_PROXY"); text != "" { // such as 10.0.0.0/8; nobody by default
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
@@ -44,6 +44,14 @@ func run(getenv func(string) string, log *slog.Logger) error {
 	if err := json.Unmarshal(rows, &s.people); err != nil {
 		return err
 	}
+	s.consents = s
+	if address := getenv("CARDEA_URL"); address != "" { // a Cardea server keeps the consents
+		client, err := cardea.NewConsentClient(cardea.ConsentClientConfig{URL: address, Issuer: getenv("SUPABASE_URL") + "/auth/v1"})
+		if err != nil {
+			return err
+		}
+		s.consents = client
+	}
 	if s.verifier, err = cardea.NewVerifier(s.config(getenv)); err != nil {
 		return err
 	}
@@ -56,6 +64,8 @@ type service struct {
 	denied   *cardea.Denylist
 	limits   *ratelimit.Memory
 	people   people
+	consents cardea.ConsentSource
+	now      func() time.Time
 	proxy    netip.Prefix // whose X-Forwarded headers are believed
 	log      *slog.Logger
 }
@@ -76,6 +86,7 @@ func (s *service) config(getenv func(string) string) cardea.Config {
 		Issuers:      []cardea.Issuer{issuer},
 		MaxLifetime:  24 * time.Hour,
 		Revoked:      s.denied.Check,
+		Consents:     s.consents,
 		Admit:        s.attempt,
 		ErrorEncoder: encode,
 		OnDenied:     s.logDenial,
@@ -87,8 +98,8 @@ func (s *service) config(getenv func(string) string) cardea.Config {
 // routes is the whole API: what a route asks of its caller stands beside its path.
 func (s *service) routes() http.Handler {
 	active := cardea.Active(s.people.find)
-	professional := cardea.Role("healthcare_professional", "admin")
-	consent := cardea.UserRule("consent to AI", func(p person) bool { return p.AIConsent })
+	professional := cardea.AllOf("healthcare professional",
+		cardea.Role("healthcare_professional"), cardea.WithCode("LICENCE_REQUIRED", "Active licence required", cardea.UserRule("active licence", s.licensed)))
 	// Every place that a handler might read. They have to agree.
 	clinic := cardea.Tenant(cardea.InPath("clinicId"), cardea.InQuery("clinicId"), cardea.InHeader("X-Clinic-Id"))
 	clinicInBody := cardea.Tenant(cardea.InBody("clinicId"), cardea.InQuery("clinicId"), cardea.InHeader("X-Clinic-Id"))
@@ -103,7 +114,9 @@ func (s *service) routes() http.Handler {
 	handle("GET /api/v1/clinics/{clinicId}/patients", v.Require(active, may("read_patient_data"), clinic), done)
 	handle("POST /api/v1/patients", v.Require(active, may("write_patient_data"), clinicInBody), done)
 	handle("GET /api/v1/appointments", v.Require(active, cardea.Role("staff", "healthcare_professional", "admin"), clinic), done)
-	handle("POST /api/v1/ai/chat", v.Require(active, cardea.AIAccess(professional, consent)), s.chat)
+	handle("GET /api/v1/prescriptions", v.Require(active, professional, clinic), done)
+	handle("GET /api/v1/statistics", v.Require(active, v.Consent("data_processing", "analytics")), done)
+	handle("POST /api/v1/ai/chat", v.Require(active, cardea.AIAccess(professional, v.Consent("ai_processing"))), s.chat)
 	handle("GET /api/v1/audit", v.Require(active, may("view_audit_logs"), cardea.AAL("aal2")), done)
 	handle("DELETE /api/v1/users/{id}/sessions", v.RequireFresh(15*time.Minute, active, may("manage_users")), s.revoke)
 	return mux
@@ -129,12 +142,23 @@ func may(permission string) cardea.Requirement {
 
 // person is a row of users.
 type person struct {
-	ID        string `json:"id"`
-	Email     string `json:"email"`
-	Name      string `json:"name"`
-	Active    bool   `json:"active"`
-	AIConsent bool   `json:"ai_consent"`
+	ID       string    `json:"id"`
+	Email    string    `json:"email"`
+	Name     string    `json:"name"`
+	Active   bool      `json:"active"`
+	Licensed time.Time `json:"licensed_until,omitzero"` // of professionals
+	Consents []consent `json:"consents,omitempty"`
 }
+
+// consent is a row of consent_records.
+type consent struct {
+	Purpose     string    `json:"purpose"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero"` // zero: never
+	WithdrawnAt time.Time `json:"withdrawn_at,omitzero"`
+}
+
+// licensed looks at the clock at every request: a licence ends without anybody doing anything.
+func (s *service) licensed(p person) bool { return s.now().Before(p.Licensed) }
 
 // people stands for the table of users.
 type people []person
@@ -146,6 +170,22 @@ func (list people) find(_ context.Context, p *cardea.Principal) (person, bool, e
 		return person{}, false, nil
 	}
 	return list[n], list[n].Active, nil
+}
+
+// GrantedConsents implements [cardea.ConsentSource] for consents that the service keeps
+// itself: those of the purposes that are active at this moment.
+func (s *service) GrantedConsents(ctx context.Context, q cardea.ConsentQuery) ([]string, error) {
+	row, _, err := s.people.find(ctx, q.Principal)
+	if err != nil {
+		return nil, err
+	}
+	var granted []string
+	for _, c := range row.Consents {
+		if c.WithdrawnAt.IsZero() && (c.ExpiresAt.IsZero() || s.now().Before(c.ExpiresAt)) {
+			granted = append(granted, c.Purpose)
+		}
+	}
+	return granted, nil
 }
 
 // me answers with what the middleware used to set: user, userId, clinicId, permissions.

@@ -35,8 +35,12 @@ func newClinics(t *testing.T) *clinics {
 		log: slog.New(slog.NewTextHandler(&c.log, nil)), proxy: netip.MustParsePrefix("192.0.2.0/24"), // httptest's peer
 	}
 	for _, id := range []string{"doctor", "patient", "staff", "admin", "nurse", "unknown"} {
-		c.people = append(c.people, person{ID: id, Email: id + "@clinic.test", Name: id, Active: true, AIConsent: id == "doctor"})
+		c.people = append(c.people, person{ID: id, Email: id + "@clinic.test", Name: id, Active: true})
 	}
+	c.people[0].Licensed = clock.Now().Add(48 * time.Hour)
+	c.people[0].Consents = []consent{{Purpose: "ai_processing"}, {Purpose: "data_processing"}, {Purpose: "analytics", ExpiresAt: clock.Now().Add(24 * time.Hour)}}
+	c.people[4].Licensed = clock.Now().Add(48 * time.Hour)
+	c.now, c.consents = clock.Now, c.service
 	c.people = append(c.people, person{ID: "gone", Email: "gone@clinic.test"})
 	env := map[string]string{"SUPABASE_URL": "https://clinics.supabase.co"}
 	config := c.config(func(name string) string { return env[name] })
@@ -100,7 +104,13 @@ func TestTruthTable(t *testing.T) {
 		"appointments, none":  {"GET /api/v1/appointments", as("staff", "staff"), 403, clinicText}, // B4.10, A13.2
 		"ai":                  {"POST /api/v1/ai/chat", mayChat, 200, ""},
 		"ai, no permission":   {"POST /api/v1/ai/chat", doctor(), 403, roleText},
-		"ai, no consent":      {"POST /api/v1/ai/chat", with(as("nurse", "healthcare_professional"), func(u *cardeatest.User) { u.Permissions = []string{"ai_access"} }), 403, roleText},
+		"ai, no consent":      {"POST /api/v1/ai/chat", with(as("nurse", "healthcare_professional"), func(u *cardeatest.User) { u.Permissions = []string{"ai_access"} }), 403, "Consent is needed for this"},
+		"ai, no licence":      {"POST /api/v1/ai/chat", with(as("staff", "healthcare_professional"), func(u *cardeatest.User) { u.Permissions = []string{"ai_access"} }), 403, "Active licence required"},
+		"prescriptions":       {"GET /api/v1/prescriptions?clinicId=clinic-1", doctor(), 204, ""},
+		"prescriptions, none": {"GET /api/v1/prescriptions?clinicId=clinic-1", as("staff", "healthcare_professional"), 403, "Active licence required"},
+		"prescriptions, role": {"GET /api/v1/prescriptions?clinicId=clinic-1", as("doctor", "patient"), 403, roleText},
+		"statistics":          {"GET /api/v1/statistics", doctor(), 204, ""},
+		"statistics, no word": {"GET /api/v1/statistics", as("patient", "patient"), 403, "Consent is needed for this"},
 		"ai, no professional": {"POST /api/v1/ai/chat", with(as("doctor", "patient"), func(u *cardeatest.User) { u.Permissions = []string{"ai_access"} }), 403, roleText},
 		"audit":               {"GET /api/v1/audit", second, 204, ""},
 		"audit, one factor":   {"GET /api/v1/audit", admin, 403, "A further authentication factor is required"},
@@ -197,10 +207,35 @@ func TestMe(t *testing.T) {
 	s := newClinics(t)
 	got := s.send(s.Request("GET", "/api/v1/me", doctor())).Body.String()
 	want := `{"clinicId":"clinic-1","permissions":["read_patient_data","write_patient_data"],"user":{"id":"doctor",` +
-		`"email":"doctor@clinic.test","name":"doctor","active":true,"ai_consent":true},"userId":"doctor"}` + "\n"
+		`"email":"doctor@clinic.test","name":"doctor","active":true,"licensed_until":"` + s.people[0].Licensed.Format(time.RFC3339Nano) + `",` +
+		`"consents":[{"purpose":"ai_processing"},{"purpose":"data_processing"},{"purpose":"analytics","expires_at":"` +
+		s.people[0].Consents[2].ExpiresAt.Format(time.RFC3339Nano) + `"}]},"userId":"doctor"}` + "\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// S4.51, A16.6: a consent that is withdrawn or expires, and a licence that ends, close the
+// route at the next request with the same token.
+func TestConsentCloses(t *testing.T) {
+	t.Parallel()
+	s := newClinics(t)
+	u := with(doctor(), func(u *cardeatest.User) { u.Permissions, u.Lifetime = []string{"ai_access"}, 23*time.Hour })
+	token := s.Token(u)
+	ask := func(method, path string) *httptest.ResponseRecorder {
+		return s.send(cardeatest.WithToken(httptest.NewRequestWithContext(t.Context(), method, path, nil), token))
+	}
+	cardeatest.AssertAllowed(t, ask("POST", "/api/v1/ai/chat"))
+	s.people[0].Consents[0].WithdrawnAt = s.now()
+	cardeatest.AssertDenied(t, ask("POST", "/api/v1/ai/chat"), http.StatusForbidden, "")
+	cardeatest.AssertAllowed(t, ask("GET", "/api/v1/statistics"))
+	s.people[0].Consents[2].ExpiresAt = s.now()
+	cardeatest.AssertDenied(t, ask("GET", "/api/v1/statistics"), http.StatusForbidden, "")
+	cardeatest.AssertAllowed(t, ask("GET", "/api/v1/prescriptions?clinicId=clinic-1"))
+	s.people[0].Licensed = s.now()
+	cardeatest.AssertDenied(t, ask("GET", "/api/v1/prescriptions?clinicId=clinic-1"), http.StatusForbidden, "")
+	s.people[0].Consents[0].WithdrawnAt, s.people[0].Licensed = time.Time{}, s.now().Add(time.Hour)
+	cardeatest.AssertAllowed(t, ask("POST", "/api/v1/ai/chat"))
 }
 
 // B4.11, B4.12, A7.5: a user-wide revocation ends the tokens of now for their whole life,
@@ -305,6 +340,7 @@ func TestStart(t *testing.T) {
 		"no users":     {map[string]string{}, "no such file"},
 		"no issuer":    {map[string]string{"USERS_FILE": rows}, "URL"},
 		"short secret": {map[string]string{"USERS_FILE": rows, "SUPABASE_URL": "https://a.supabase.co", "JWT_SECRET": "secret"}, "HMACSecret"},
+		"consents":     {map[string]string{"USERS_FILE": rows, "SUPABASE_URL": "https://a.supabase.co", "CARDEA_URL": "http://far.example"}, "ConsentClientConfig.URL"},
 		"proxy":        {map[string]string{"TRUSTED_PROXY": "everybody"}, "everybody"},
 	} {
 		err := run(func(name string) string { return c.env[name] }, slog.New(slog.DiscardHandler))

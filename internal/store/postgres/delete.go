@@ -110,7 +110,7 @@ func (s *Store) softDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 	})
 	b.Queue(softDeleteIdentities, key, ids, replacements, at)
 	b.Queue(revokeAll, key)
-	for _, sql := range []string{deleteFactors, deleteProfile, deleteMemberships, deleteRelations, deleteIdentifiers} {
+	for _, sql := range []string{deleteFactors, deleteProfile, deleteMemberships, deleteRelations, deleteIdentifiers, forgetConsents} {
 		b.Queue(sql, key)
 	}
 	b.Queue(deleteTokens, key)

@@ -93,6 +93,8 @@ func eraseTable(ctx context.Context, tx pgx.Tx, user auth.ID, step *auth.Erasure
 	switch {
 	case step.Action == auth.EraseAnonymise && t.Name == auth.AuditTable:
 		return anonymiseAudit(ctx, tx, user, step.Cursor, a.Batch)
+	case step.Action == auth.EraseAnonymise && t.Name == auth.ConsentEvents:
+		_, err = tx.Exec(ctx, anonymiseConsents, uuid(user))
 	case step.Action == auth.EraseEnd && t.Name == "memberships":
 		_, err = tx.Exec(ctx, endMemberships, uuid(user), timestamp(a.At))
 	case step.Action == auth.EraseEnd && t.Name == "relations":

@@ -17,6 +17,8 @@ func ListStatements() map[string]string {
 		"holds": holdsOf, "claim erasures": claimErasures, "tombstoned": tombstoned,
 		"erase relations": `DELETE FROM auth.relations WHERE subject_id = $1 OR object_id = $1`,
 		"erase devices":   `DELETE FROM auth.known_devices WHERE user_id = $1`, "erase flows": `DELETE FROM auth.flow_state WHERE user_id = $1`,
+		"consents": consentsOf, "history of consents": consentHistory, "forget consents": anonymiseConsents, "grant": grantConsent, "withdraw": withdrawConsent,
+		"notice": takeNotice,
 	}
 }
 
@@ -25,3 +27,6 @@ func PeopleStatement(q auth.PersonQuery) string {
 	var p peopleQuery
 	return p.build(q)
 }
+
+// OpensSomething gives the tables that a deletion empties at once.
+func OpensSomething() []string { return opensSomething() }

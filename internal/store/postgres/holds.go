@@ -31,7 +31,7 @@ func (s *Store) PlaceHold(ctx context.Context, h auth.LegalHold, audit auth.Audi
 				return err
 			}
 			switch {
-			case erased:
+			case !there && erased:
 				return auth.ErrConflict
 			case !there:
 				return auth.ErrNotFound

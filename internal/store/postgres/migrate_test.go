@@ -257,7 +257,7 @@ func TestColumns(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", table, d)
 		}
 	}
-	if _, ok := got["cardea_migrations"]; ok || len(got) != 25 {
+	if _, ok := got["cardea_migrations"]; ok || len(got) != 27 {
 		t.Errorf("tables: %d", len(got))
 	}
 }

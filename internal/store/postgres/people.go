@@ -44,6 +44,10 @@ WHERE p.user_id = $1 AND EXISTS (SELECT FROM auth.users u WHERE u.id = $1 AND u.
 
 	setActive = `UPDATE auth.users SET is_active = $2 WHERE id = $1 AND deleted_at IS NULL`
 
+	// endOfUser comes after the lock of the account: it sees every session that began before.
+	endOfUser = `DELETE FROM auth.sessions WHERE user_id = $1
+	AND EXISTS (SELECT FROM auth.users u WHERE u.id = $1 AND u.deleted_at IS NULL)`
+
 	// auditProfile writes entries when this transaction has written the profile $1.
 	auditProfile = `
 INSERT INTO auth.audit_log_entries (instance_id, id, created_at, payload, ip_address)
@@ -144,6 +148,9 @@ func queueProfile(b *pgx.Batch, user auth.ID, p *auth.ProfilePatch, and string) 
 	b.Queue(updateProfile+and, append(args, extensions, p.LastMethod)...)
 	if p.Active != nil {
 		b.Queue(setActive+and, uuid(user), *p.Active)
+	}
+	if p.EndSessions {
+		b.Queue(endOfUser+and, uuid(user))
 	}
 	return nil
 }

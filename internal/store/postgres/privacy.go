@@ -25,6 +25,9 @@ const (
 
 	insertErasure = `
 INSERT INTO auth.erasures (id, user_id, actor_id, reason, steps, begun_at, next_at, finished_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	// forgetErasure is for an account that an operator has made anew under the id of one that
+	// was deleted with its row: what became of that one must not stand for this one.
+	forgetErasure = `DELETE FROM auth.erasures WHERE user_id = $1`
 	updateErasure = `UPDATE auth.erasures SET steps = $2, next_at = $3, finished_at = $4 WHERE id = $1`
 
 	claimErasures = `
@@ -90,21 +93,29 @@ func beginErasure(ctx context.Context, tx pgx.Tx, b *auth.BeginErasure) (auth.Er
 	if _, err := tx.Exec(ctx, lockOwner, user); err != nil {
 		return auth.Erasure{}, false, err
 	}
-	old, err := scanErasure(tx.QueryRow(ctx, erasureOf, user))
-	if err == nil || !isNoRows(err) {
-		return old, false, err
-	}
 	var there, session, held bool
-	if err := tx.QueryRow(ctx, erasable, user, uuid(b.RequireSession)).Scan(&there, &session, &held); err != nil {
-		return auth.Erasure{}, false, err
+	missing := tx.QueryRow(ctx, erasable, user, uuid(b.RequireSession)).Scan(&there, &session, &held)
+	if missing != nil && !isNoRows(missing) {
+		return auth.Erasure{}, false, missing
+	}
+	if !there {
+		old, err := scanErasure(tx.QueryRow(ctx, erasureOf, user))
+		if err == nil || !isNoRows(err) {
+			return old, false, err
+		}
 	}
 	switch {
+	case missing != nil:
+		return auth.Erasure{}, false, auth.ErrNotFound
 	case !b.RequireSession.IsZero() && (!there || !session):
 		return auth.Erasure{}, false, auth.ErrNotFound
 	case held:
 		return auth.Erasure{}, false, auth.ErrHeld
 	}
 	at := timestamp(b.Erasure.BegunAt)
+	if _, err := tx.Exec(ctx, forgetErasure, user); err != nil {
+		return auth.Erasure{}, false, err
+	}
 	if _, err := tx.Exec(ctx, bury, user, at); err != nil {
 		return auth.Erasure{}, false, err
 	}

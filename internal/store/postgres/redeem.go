@@ -231,6 +231,7 @@ func redeemDone(ctx context.Context, conn *pgxpool.Conn, f *auth.FoundToken, p *
 		b.Queue(deleteFactors, key)
 		b.Queue(deleteIdentifiers, key)
 		b.Queue(deleteProfile, key) // who had not proved anything said all that
+		b.Queue(deleteConsents, key)
 	}
 	if p.Session != nil {
 		since = timestamp(p.Session.CreatedAt)

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -295,4 +296,15 @@ func waitForLock(t *testing.T, url string) {
 		}
 	}
 	t.Fatal("nobody waits for a lock")
+}
+
+// X16: what no plan can decide about goes at once, every table of it. user_roles is kept by a
+// trigger of the account.
+func TestOpensSomething(t *testing.T) {
+	t.Parallel()
+	for _, table := range auth.PersonalTables() {
+		if len(table.Actions) == 0 && table.Name != "user_roles" && !slices.Contains(postgres.OpensSomething(), table.Name) {
+			t.Errorf("nothing erases %s", table.Name)
+		}
+	}
 }

@@ -72,6 +72,8 @@ func eraseTable(ctx context.Context, r runner, user auth.ID, step *auth.ErasureS
 	switch {
 	case step.Action == auth.EraseAnonymise && t.Name == auth.AuditTable:
 		return anonymiseAudit(ctx, r, user, step.Cursor, a.Batch)
+	case step.Action == auth.EraseAnonymise && t.Name == auth.ConsentEvents:
+		_, err = exec(ctx, r, sqlForgetConsents, user.String())
 	case step.Action == auth.EraseEnd && t.Name == "memberships":
 		_, err = exec(ctx, r, sqlEndMemberships, user.String(), at(a.At))
 	case step.Action == auth.EraseEnd && t.Name == "relations":

@@ -405,8 +405,8 @@ func TestColumns(t *testing.T) {
 		"one_time_tokens": "paired", "flow_state": "auth_code", "outbox": "not_before", "known_devices": "device",
 		"user_roles": "role", "profiles": "extensions", "tenants": "slug", "memberships": "ends_at", "relations": "kind",
 		"user_identifiers": "verified_at", "external_subjects": "evidence_at",
-		"webhook_receipts": "digest",
-		"erasures":         "steps", "tombstones": "subject", "legal_holds": "reason",
+		"webhook_receipts": "digest", "consents": "purpose", "consent_events": "action",
+		"erasures": "steps", "tombstones": "subject", "legal_holds": "reason",
 		"moved": "local_id", "imports": "position",
 	} {
 		if !slices.Contains(columns[table], column) {

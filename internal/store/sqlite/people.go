@@ -140,7 +140,12 @@ func writeProfile(ctx context.Context, r runner, user auth.ID, old *auth.Profile
 		return err
 	}
 	if p.Active != nil {
-		_, err = exec(ctx, r, sqlSetActive, user.String(), flag(*p.Active))
+		if _, err = exec(ctx, r, sqlSetActive, user.String(), flag(*p.Active)); err != nil {
+			return err
+		}
+	}
+	if p.EndSessions {
+		_, err = revoke(ctx, r, user, auth.RevokeAll, auth.ID{})
 	}
 	return err
 }

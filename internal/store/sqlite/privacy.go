@@ -18,6 +18,9 @@ const (
 
 	sqlInsertErasure = `INSERT INTO erasures (id, user_id, actor_id, reason, steps, begun_at, next_at, finished_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	// For an account that an operator has made anew under the id of one that was deleted with
+	// its row: what became of that one must not stand for this one.
+	sqlForgetErase   = `DELETE FROM erasures WHERE user_id = ?`
 	sqlUpdateErasure = `UPDATE erasures SET steps = ?2, next_at = ?3, finished_at = ?4 WHERE id = ?1`
 
 	sqlErasureDue = `SELECT 1 FROM erasures WHERE finished_at IS NULL AND next_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1) LIMIT 1`
@@ -86,18 +89,26 @@ func mayDelete(ctx context.Context, r runner, user auth.ID, now time.Time) error
 func (s *Store) BeginErasure(ctx context.Context, b auth.BeginErasure) (e auth.Erasure, begun bool, err error) {
 	err = s.write(ctx, "begin erasure", func(r runner) error {
 		user := b.Erasure.UserID.String()
-		if e, err = findErasure(ctx, r, sqlErasureOf, b.Erasure.UserID); !isNotFound(err) {
-			return err
-		}
 		var there, session, held bool
-		if err := one(ctx, r, sqlErasable, []any{user, b.RequireSession.String()}, &there, &session, &held); err != nil {
-			return err
+		missing := one(ctx, r, sqlErasable, []any{user, b.RequireSession.String()}, &there, &session, &held)
+		if missing != nil && !isNotFound(missing) {
+			return missing
+		}
+		if !there {
+			if e, err = findErasure(ctx, r, sqlErasureOf, b.Erasure.UserID); !isNotFound(err) {
+				return err
+			}
 		}
 		switch {
+		case missing != nil:
+			return auth.ErrNotFound
 		case !b.RequireSession.IsZero() && (!there || !session):
 			return auth.ErrNotFound
 		case held:
 			return auth.ErrHeld
+		}
+		if _, err := exec(ctx, r, sqlForgetErase, user); err != nil {
+			return err
 		}
 		if err := bury(ctx, r, b.Erasure.UserID, b.Erasure.BegunAt); err != nil {
 			return err

@@ -147,11 +147,8 @@ func redeemDone(ctx context.Context, run runner, f *auth.FoundToken, p *auth.Red
 		return err
 	}
 	if p.DropFactors {
-		if _, err := exec(ctx, run, sqlDeleteFactors, id.String()); err != nil {
-			return err
-		}
 		// Who had not proved anything said all that.
-		for _, text := range []string{sqlDeleteProfile, sqlDeleteIdentifiers} {
+		for _, text := range []string{sqlDeleteFactors, sqlDeleteProfile, sqlDeleteIdentifiers, sqlDeleteConsents, sqlDeleteConsentEvents} {
 			if _, err := exec(ctx, run, text, id.String()); err != nil {
 				return err
 			}

@@ -293,7 +293,8 @@ func (s *Store) SoftDeleteUser(ctx context.Context, id auth.ID, d auth.SoftDelet
 		if _, err := exec(ctx, r, sqlDeleteOtherIdentities, id.String(), others); err != nil {
 			return err
 		}
-		for _, text := range []string{sqlDeleteTokens, sqlDeleteFactors, sqlDeleteProfile, sqlDeleteMemberships, sqlDeleteRelations, sqlDeleteIdentifiers} {
+		for _, text := range []string{sqlDeleteTokens, sqlDeleteFactors, sqlDeleteProfile, sqlDeleteMemberships, sqlDeleteRelations,
+			sqlDeleteIdentifiers, sqlForgetConsents} {
 			if _, err := exec(ctx, r, text, id.String()); err != nil {
 				return err
 			}

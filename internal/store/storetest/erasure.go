@@ -20,6 +20,7 @@ func erasureCases() []testCase {
 		{"the audit log keeps what was done, not by whom (A16.5)", erasureAudit},
 		{"personal data of one person (A16.4)", personalData},
 		{"every table that knows people is known", personalTables},
+		{"whatever a plan may choose can be done", everyAction},
 	}
 }
 
@@ -216,6 +217,13 @@ func erasureChoices(_ *testing.T, e *env) {
 	yes, err := e.Tombstoned(e.ctx, []string{userID(1).String()})
 	e.ok("Tombstoned", err)
 	e.same("Tombstoned", true, yes)
+
+	// What became of the first account of this id says nothing of the second.
+	e.ok("a hold", e.PlaceHold(e.ctx, hold(1, 1), audit(730020, "x", "team")))
+	e.ok("lifted", e.LiftHold(e.ctx, userID(1), fixedID(kindHold, 1), audit(730021, "x", "team")))
+	anew := erasure(1)
+	anew.Erasure.ID, anew.Audit.ID = fixedID(kindErasure, 8), fixedID(kindAudit, 730022)
+	e.same("a deletion of its own", anew.Erasure, e.erase(anew))
 
 	e.erase(erasure(2, table("nothing", auth.EraseDelete), table("profiles", auth.EraseAnonymise), auth.ErasureStep{Kind: auth.StepCollector, Name: "app"}))
 	for step := range 4 {

@@ -18,6 +18,7 @@ func peopleCases() []testCase {
 		{"a refused sign-up leaves no profile to anybody", profileRefused},
 		{"every way in that is written down (S2.27)", profileLastMethod},
 		{"switched off and on (X35)", profileActive},
+		{"switched off, and signed out everywhere", profileEndSessions},
 		{"goes with the account", profileGone},
 		{"the first proof drops what a stranger said", profileDropped},
 		{"roles and the state they were read in", roleChange},
@@ -203,6 +204,21 @@ func profileActive(_ *testing.T, e *env) {
 		}
 	}
 	e.same("another patch leaves it", true, e.patch(1, auth.ProfilePatch{At: t0}).Profile.Active)
+}
+
+// profileEndSessions: what switches an account off ends its sessions in the same step.
+func profileEndSessions(_ *testing.T, e *env) {
+	e.create(account(1))
+	e.create(account(2))
+	e.sign(1, 1)
+	e.sign(2, 1)
+	e.sign(3, 2)
+	_, err := e.UpdateProfile(e.ctx, userID(9), auth.ProfilePatch{At: t0, Active: ptr(false), EndSessions: true, Audit: []auth.AuditEntry{audit(501, "x", "user")}})
+	e.is("nobody", err, auth.ErrNotFound)
+	e.same("off", false, e.patch(1, auth.ProfilePatch{At: t0, Active: ptr(false), EndSessions: true}).Profile.Active)
+	e.wantAlive("his", 1, map[int]bool{1: false, 2: false})
+	e.wantAlive("somebody else's", 2, map[int]bool{3: true})
+	e.is("sign-in", e.start(auth.SessionStart{Session: session(4, 1), Audit: audit(500, "login", "account")}), auth.ErrNotFound)
 }
 
 func profileGone(_ *testing.T, e *env) {

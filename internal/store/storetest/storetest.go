@@ -95,6 +95,7 @@ func Run(t *testing.T, f Factory) {
 		"notices":     noticeCases(),
 		"erasure":     erasureCases(),
 		"holds":       holdCases(),
+		"consents":    consentCases(),
 	})
 }
 

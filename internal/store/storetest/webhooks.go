@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -91,6 +92,10 @@ func raceConsentCases() []testCase {
 	return []testCase{
 		{"A20.2 one notice, sent by many at once", raceNotice},
 		{"a notice beside sign-ins", raceNoticeSignIns},
+		{"an account switched off beside sign-ins", raceSwitchedOff},
+		{"a consent withdrawn many times", raceWithdraw},
+		{"consents given and withdrawn at once", raceConsents},
+		{"consents beside the deletion", raceConsentDelete},
 	}
 }
 
@@ -133,6 +138,28 @@ func raceNoticeSignIns(_ *testing.T, e *env) {
 	}
 	_, err := e.PasswordChanged(e.ctx, notice(50, 1))
 	e.ok("PasswordChanged", err)
+	left, err := e.SessionsOf(e.ctx, userID(1))
+	e.ok("SessionsOf", err)
+	e.same("left", 0, len(left))
+}
+
+// raceSwitchedOff: no session survives the switch, whichever was quicker.
+func raceSwitchedOff(_ *testing.T, e *env) {
+	e.create(account(1))
+	for i, err := range together(racers, func(i int) error {
+		if i == racers/2 {
+			_, err := e.UpdateProfile(e.ctx, userID(1), auth.ProfilePatch{At: t0, Active: ptr(false), EndSessions: true})
+			return err
+		}
+		if err := e.start(auth.SessionStart{Session: session(i+1, 1), Audit: audit(100800+i, "login", "account")}); err != nil && !errors.Is(err, auth.ErrNotFound) {
+			return err
+		}
+		return nil
+	}) {
+		if err != nil {
+			e.tb.Errorf("%d: %v", i, err)
+		}
+	}
 	left, err := e.SessionsOf(e.ctx, userID(1))
 	e.ok("SessionsOf", err)
 	e.same("left", 0, len(left))

@@ -32,6 +32,8 @@
 //	GET    /collectors                         applications that are asked in exports and deletions
 //	GET    /erasures                           deletions, newest first; ?open=true
 //	POST   /erasures/{id}/retry                try again what has failed of one
+//	GET    /users/{id}/consents                what somebody has agreed to
+//	GET    /users/{id}/consents/history        what he has said, and when
 //	GET    /tenants                            a page of tenants
 //	POST   /tenants                            make one
 //	GET    /tenants/{tenant}                   one, by id or slug
@@ -82,6 +84,7 @@ type Config struct {
 	Admin      *flow.Admin
 	People     *flow.People
 	Tenancy    *flow.Tenancy
+	Consents   *flow.Consents
 	Operations *flow.Operations
 	Privacy    *flow.Privacy
 	Redirects  *redirect.Rules

@@ -81,7 +81,7 @@ const about = "For servers of operators and for the command line, never for brow
 const prefix = "/admin/v1"
 
 func routes() []route {
-	return slices.Concat(userRoutes(), accessRoutes(), sessionRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes(), roleRoutes(), operationRoutes())
+	return slices.Concat(userRoutes(), accessRoutes(), sessionRoutes(), privacyRoutes(), consentRoutes(), tenantRoutes(), memberRoutes(), relationRoutes(), roleRoutes(), operationRoutes())
 }
 
 // Document gives the OpenAPI 3.1 document of the surface. A test compares it with

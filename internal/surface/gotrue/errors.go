@@ -142,6 +142,8 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookSignature: {401, "webhook_signature", "The signature is missing or wrong"},
 	auth.CodeWebhookStale:     {401, "webhook_stale", "The notice is too old, or does not say when it was made"},
 	auth.CodeWebhookReplayed:  {409, "webhook_replayed", "This notice has been received already"},
+	auth.CodeConsentUnknown:   {404, "consent_unknown", "There is no such purpose"},
+	auth.CodeConsentVersion:   {409, "consent_version", "The text is another one now; show it, and ask again"},
 
 	auth.CodeLegalHold:       {409, "conflict", "A legal hold forbids to delete this account"},
 	auth.CodeErasureBegun:    {409, "conflict", "The deletion of this account has begun"},

@@ -177,6 +177,8 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookSignature: {401, "", "The signature is missing or wrong"},
 	auth.CodeWebhookStale:     {401, "WEBHOOK_STALE", "The notice is too old, or does not say when it was made"},
 	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
+	auth.CodeConsentUnknown:   {404, "CONSENT_UNKNOWN", "There is no such purpose"},
+	auth.CodeConsentVersion:   {409, "CONSENT_VERSION", "The text is another one now; show it, and ask again"},
 
 	auth.CodeLegalHold:       {409, "LEGAL_HOLD", "A legal hold forbids to delete this account"},
 	auth.CodeErasureBegun:    {409, "", "The deletion of this account has begun"},

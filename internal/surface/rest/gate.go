@@ -42,9 +42,20 @@ func (s *surface) onboard(c *call, in appRequest) (authState, error) {
 	return viewState(&at), nil
 }
 
+// deactivate is POST /api/users/me/deactivate.
+func (s *surface) deactivate(c *call, _ none) (none, error) {
+	return none{}, s.c.People.Deactivate(c.r.Context(), c.caller)
+}
+
 func gateRoutes() []operation {
 	return []operation{
 		{
+			method: "POST", path: "/api/users/me/deactivate", id: "deactivate", tag: tagUsers, summary: "Switch the own account off",
+			text: "Ends every session; nothing is deleted. Sign-in then answers as to a wrong password, and only an operator or an " +
+				"administrator switches the account on again. The session must have been proved within the last ten minutes.",
+			codes: []auth.Code{auth.CodeUserInactive, auth.CodeReauthNeeded, auth.CodeInsufficientAAL, auth.CodeEmailNotConfirmed, auth.CodePhoneNotConfirmed},
+			run:   answer(http.StatusNoContent, "Off.", (*surface).deactivate),
+		}, {
 			method: "GET", path: "/api/users/me/auth-state", id: "getAuthState", tag: tagUsers,
 			summary: "What is left to do before an application lets me in?",
 			text:    "Computed from the account as it is now. 503 when it can't be read: ask again, and let nobody in meanwhile.",

@@ -49,6 +49,7 @@ type Config struct {
 	People    *flow.People
 	Tenancy   *flow.Tenancy
 	Privacy   *flow.Privacy
+	Consents  *flow.Consents
 	Grants    Grants
 	Callers   *web.Callers
 	Redirects *redirect.Rules

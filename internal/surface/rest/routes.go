@@ -16,6 +16,7 @@ const (
 	tagAuth     = "Signing in"
 	tagSessions = "Sessions"
 	tagUsers    = "Own profile"
+	tagConsents = "Consents"
 	tagTenants  = "Tenants"
 	tagMembers  = "Members"
 	tagRelation = "Relations"
@@ -26,6 +27,7 @@ func tags() []docTag {
 		{tagAuth, "Register, sign in and out, and what to do with a forgotten password."},
 		{tagSessions, "The devices on which the account is signed in."},
 		{tagUsers, "What the application knows of the person who asks."},
+		{tagConsents, "What the person agrees to, purpose by purpose, and takes back."},
 		{tagTenants, "Organisations whose data is kept apart, such as clinics. A session has at most one active tenant."},
 		{tagMembers, "Who belongs to a tenant, and as what. What somebody may do is read from the database at each request."},
 		{tagRelation, "Who cares for whom, and whose patient somebody is, with a start and an end."},
@@ -35,7 +37,7 @@ func tags() []docTag {
 // routes is the route table.
 func routes() []operation {
 	var table []operation
-	for _, part := range [][]operation{signingIn(), passwords(), ownSessions(), ownProfile(), gateRoutes(), identifierRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes()} {
+	for _, part := range [][]operation{signingIn(), passwords(), ownSessions(), ownProfile(), gateRoutes(), consentRoutes(), identifierRoutes(), privacyRoutes(), tenantRoutes(), memberRoutes(), relationRoutes()} {
 		table = append(table, part...)
 	}
 	return table
