@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/cardea-auth/cardea"
@@ -87,6 +88,7 @@ func (s *Server) openProvisioning(c flow.Config) error {
 	}
 	var err error
 	s.syncer, err = usersync.New(usersync.Config{
+		Rules: s.linking(),
 		Store: flow.NewProvisioner(c, s.store, names), Sources: sources, Mode: mode, Now: s.opt.Now, Rand: s.opt.Rand,
 		OnFailure: func(_ context.Context, f usersync.Failure) {
 			s.opt.Log.Warn("provisioning: will be tried again", "op", f.Op, "issuer", f.Issuer, "subject", f.Subject, "error", f.Err)
@@ -100,6 +102,17 @@ func (s *Server) openProvisioning(c flow.Config) error {
 		return fmt.Errorf("server: provisioning: %w", err)
 	}
 	return nil
+}
+
+// linking says by which addresses an account that is here already may be found. Where
+// addresses count as proved at once, whoever knew one could have put an account of his own
+// under it, and would share what its owner does here after a sign-in elsewhere.
+func (s *Server) linking() usersync.Rules {
+	if s.relaying() { // nobody but the issuers makes accounts
+		return usersync.Rules{}
+	}
+	unproved := s.cfg.People.Verification == "none" && slices.Contains(s.cfg.Surfaces, config.SurfaceREST)
+	return usersync.Rules{NoEmailLink: s.cfg.EmailAutoconfirm || unproved, NoPhoneLink: s.cfg.PhoneAutoconfirm || unproved}
 }
 
 // local gives the account of somebody whom a trusted issuer vouches for.

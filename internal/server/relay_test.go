@@ -156,6 +156,35 @@ func TestRelayLinks(t *testing.T) {
 	}
 }
 
+// Where sign-ups count as proved at once, whoever knows an address can have an account under
+// it, and must not share what its owner does here after a sign-in elsewhere.
+func TestTrustedIssuerBesideUnprovedAddresses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, setting string
+		linked        bool
+	}{
+		{"addresses are proved", "CARDEA_EMAIL_AUTOCONFIRM=false", true},
+		{"addresses count as proved", "CARDEA_EMAIL_AUTOCONFIRM=true", false},
+		{"registrations ask for no proof", "CARDEA_VERIFICATION=none", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			project := cardeatest.New(t, cardeatest.Config{Serve: true})
+			r := newRig(t, "sqlite", Options{}, "CARDEA_TRUSTED_ISSUER="+project.URL(), "CARDEA_TRUSTED_KIND=supabase",
+				"CARDEA_SURFACES=rest,admin", "CARDEA_EMAIL_AUTOCONFIRM=false", c.setting)
+			u, err := r.Admin().Create(context.Background(), flow.NewUser{Email: "ada@example.org", EmailConfirm: true}, auth.Meta{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			me := into[relayUser](t, r.as(project.Token(cardeatest.User{Email: "ada@example.org"}), http.MethodGet, "/api/users/me", ""), http.StatusOK)
+			if (me.ID == u.ID.String()) != c.linked || (me.Email != "") != c.linked {
+				t.Errorf("%+v beside %s", me, u.ID)
+			}
+		})
+	}
+}
+
 // S3.4, B3.3, A15.3: the pushed body fills the profile and nothing else. S3.14: who calls.
 func TestRelaySync(t *testing.T) {
 	t.Parallel()
