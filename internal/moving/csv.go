@@ -84,6 +84,8 @@ func csvRecord(r row, line int64) (Record, error) {
 			rec.ExternalID = hashedID(email)
 		} else if rec.Phone != "" {
 			rec.ExternalID = hashedID(rec.Phone)
+		} else if rec.Email != "" { // no id either: the address is what is wrong
+			return rec, failed(line, "", CodeEmail, "no e-mail address")
 		}
 	}
 	bad := func(code Code, reason string) (Record, error) { return rec, failed(line, rec.ExternalID, code, reason) }

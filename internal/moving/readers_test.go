@@ -269,6 +269,7 @@ func TestCSV(t *testing.T) {
 		"11,x@example.org,,,,,,,,maybe,,,\n" +
 		"12,x@example.org,,,,,,,,,never,,\n" +
 		"13,x@example.org,,,,,,,,,,[],\n" +
+		",no address,,,,,,,,,,,\n" +
 		"14,a\"b,,,,,,,,,,,\n"
 	r, err := moving.CSV(strings.NewReader(file), "notes")
 	if err != nil {
@@ -276,7 +277,7 @@ func TestCSV(t *testing.T) {
 	}
 	records, problems, broken := read(t, r)
 	same(t, "broken", error(nil), broken)
-	same(t, "problems", []string{"4 bad_form", "5 bad_time", "6 unknown_tenant", "7 bad_form", "8 bad_time", "9 bad_metadata", "10 bad_form"}, problems)
+	same(t, "problems", []string{"4 bad_form", "5 bad_time", "6 unknown_tenant", "7 bad_form", "8 bad_time", "9 bad_metadata", "10 bad_email", "11 bad_form"}, problems)
 	same(t, "records", []moving.Record{
 		{
 			Line: 2, ExternalID: "7", Email: "ada@example.org", EmailProved: moving.ProvedSometime(), Phone: "+49 170 1234567", Hash: bcrypt, FullName: "L, Ada",
