@@ -209,6 +209,7 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/golang-jwt/jwt/v5":    {"", "internal/token"},
 		"github.com/go-jose/go-jose/v4":   {"internal/token"},
+		"github.com/coreos/go-oidc/v3":    {"internal/idp/oidc"},
 		"github.com/jackc/pgx/v5":         {"internal/store/postgres", "usersync/postgres", "internal/pgtest", "internal/gotruetest", "test/"},
 		"modernc.org/sqlite":              {"internal/store/sqlite", "usersync/sqlite", "test/"},
 		"github.com/pressly/goose/v3":     {"internal/store/sqlite", "internal/store/postgres"},

@@ -107,6 +107,9 @@ const (
 	CodeConsentUnknown   Code = "consent_unknown"    // nobody is asked for consent to this purpose
 	CodeConsentVersion   Code = "consent_version"    // the text has changed since the person read it
 
+	CodeIDToken        Code = "id_token_invalid"        // an ID token is not good, not new, or of another application
+	CodeIdentityExists Code = "identity_already_exists" // the identity is linked to an account already
+
 	CodeLegalHold       Code = "legal_hold"        // a legal hold forbids the deletion; Message has its reason
 	CodeErasureBegun    Code = "erasure_begun"     // the deletion of this person has begun
 	CodeErasureNotFound Code = "erasure_not_found" // no such deletion, or it has nothing left to do
@@ -146,6 +149,7 @@ func Codes() []Code {
 		CodeForbidden, CodeRoleNotAllowed, CodeUserInactive, CodeTenantNotFound, CodeTenantDenied, CodeSlugExists,
 		CodeMemberExists, CodeMemberNotFound, CodeLastOwner, CodeRelationExists, CodeRelationNotFound, CodeSessionUnknown,
 		CodeAppUnknown, CodeWebhookSignature, CodeWebhookStale, CodeWebhookReplayed, CodeConsentUnknown, CodeConsentVersion,
+		CodeIDToken, CodeIdentityExists,
 		CodeLegalHold, CodeErasureBegun, CodeErasureNotFound, CodeHoldNotFound, CodeExportFailed,
 		CodeHookTimeout, CodeHookTimeoutAfterRetry, CodeHookAnswerTooLarge, CodeHookContentType, CodeHookRefused,
 		CodeCaptchaFailed, CodeTriggerFailed, CodeTriggerRefused, CodeAccountInUse,

@@ -86,6 +86,13 @@ func (u *User) HasVerifiedFactor() bool {
 	return false
 }
 
+// ProviderIdentity is whom a provider of sign-in vouches for.
+type ProviderIdentity struct {
+	Issuer, Subject string
+	Email           string // "": it does not say
+	EmailVerified   bool
+}
+
 // Identity is one way in: an e-mail address, a phone number, or an account at a
 // provider. (Provider, ProviderID) is unique in the database.
 type Identity struct {

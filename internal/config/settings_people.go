@@ -53,7 +53,7 @@ func peopleSettings() []Setting {
 			field: makeField("list", func(c *Config) *[]App { return &c.People.Apps }, parseApps, formatApps)},
 		text("CARDEA_CONSENTS", "What people are asked to agree to: the name of a catalogue that ships with Cardea (`neonpro`), or the path of a YAML file. Without one nothing is asked. docs/guides/consents.md explains it.",
 			func(c *Config) *string { return &c.People.Consents }),
-		text("CARDEA_GOOGLE_WEB_CLIENT_ID", "Told to clients by `GET /api/v1/auth/config`.", func(c *Config) *string { return &c.People.GoogleWebClientID }, "GOOGLE_WEB_CLIENT_ID"),
+		text("CARDEA_GOOGLE_WEB_CLIENT_ID", "Told to clients by `GET /api/v1/auth/config`; Google's ID tokens for it link identities (`POST /api/v1/auth/link-identity`).", func(c *Config) *string { return &c.People.GoogleWebClientID }, "GOOGLE_WEB_CLIENT_ID"),
 		text("CARDEA_GOOGLE_IOS_CLIENT_ID", "The same for iOS.", func(c *Config) *string { return &c.People.GoogleIOSClientID }, "GOOGLE_IOS_CLIENT_ID"),
 		text("CARDEA_GOOGLE_ANDROID_CLIENT_ID", "The same for Android.", func(c *Config) *string { return &c.People.GoogleAndroidClientID }, "GOOGLE_ANDROID_CLIENT_ID"),
 	}

@@ -94,6 +94,8 @@ type Config struct {
 	Hooks           Hooks    // nil: none
 	Human           Human    // nil: not asked for
 
+	IDTokens IDTokens // of providers whose identities can be linked; nil: of none
+
 	Holds HoldStore // says why a deletion is forbidden; nil: nobody does
 
 	// What People and Tenancy need besides.

@@ -113,6 +113,7 @@ type apis struct {
 func (s *Server) peopleFlows(c flow.Config, single auth.ID) flow.Config {
 	p := &s.cfg.People
 	c.Issuer = s.restIssuer()
+	c.IDTokens = s.idTokens()
 	c.PeopleStore, c.TenantStore, c.Identifiers = s.store, s.store, s.store
 	c.SingleTenant, c.Verification, c.MinAge = single, p.Verification, p.MinAge
 	for _, app := range p.Apps {

@@ -42,6 +42,8 @@ type Options struct {
 	// CaptchaURL is asked instead of the captcha provider that the configuration names, by
 	// tests. "": the provider.
 	CaptchaURL string
+	// GoogleURL is the issuer of Google's ID tokens, for tests. "": Google.
+	GoogleURL string
 }
 
 // Server is a wired Cardea.

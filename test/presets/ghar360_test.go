@@ -12,11 +12,9 @@ import (
 func TestGhar360(t *testing.T) { ghar360().test(t) }
 
 func ghar360() system {
-	const bearer = "\nAuthorization: Bearer $ACCESS"
 	return system{
 		preset: "ghar360", number: 2, service: marketplace,
 		missing: []absent{
-			{"S2.36", "later", "linking of identities by an ID token", "POST /api/v1/auth/link-identity" + bearer + "\n\n" + `{"provider":"google","id_token":"x"}`, 400},
 			{"S2.43", "later", "OAuth 2.1 for /mcp", "", 0},
 			{"S2.44", "later", "whose tokens /mcp takes", "", 0},
 			{"S2.45", "later", "GET /mcp/oauth/authorize", "GET /mcp/oauth/authorize?response_type=token", 400},

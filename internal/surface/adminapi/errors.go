@@ -98,6 +98,8 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookReplayed:  {409, "WEBHOOK_REPLAYED", "This notice has been received already"},
 	auth.CodeConsentUnknown:   {404, "CONSENT_UNKNOWN", "There is no such purpose"},
 	auth.CodeConsentVersion:   {409, "CONSENT_VERSION", "The text is another one now; show it, and ask again"},
+	auth.CodeIDToken:          {400, "ID_TOKEN_INVALID", "The ID token is not valid"},
+	auth.CodeIdentityExists:   {409, "IDENTITY_EXISTS", "This identity is linked to another account"},
 
 	auth.CodeLegalHold:       {409, "LEGAL_HOLD", "A legal hold forbids to delete this account"},
 	auth.CodeErasureBegun:    {409, "ERASURE_BEGUN", "The deletion of this account has begun"},

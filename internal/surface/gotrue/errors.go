@@ -144,6 +144,8 @@ var wireTable = map[auth.Code]wire{
 	auth.CodeWebhookReplayed:  {409, "webhook_replayed", "This notice has been received already"},
 	auth.CodeConsentUnknown:   {404, "consent_unknown", "There is no such purpose"},
 	auth.CodeConsentVersion:   {409, "consent_version", "The text is another one now; show it, and ask again"},
+	auth.CodeIDToken:          {400, "bad_jwt", "The ID token is not valid"},
+	auth.CodeIdentityExists:   {422, "identity_already_exists", "Identity is already linked to another user"},
 
 	auth.CodeLegalHold:       {409, "conflict", "A legal hold forbids to delete this account"},
 	auth.CodeErasureBegun:    {409, "conflict", "The deletion of this account has begun"},

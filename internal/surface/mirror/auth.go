@@ -1,9 +1,6 @@
 package mirror
 
-import (
-	"github.com/cardea-auth/cardea/internal/auth"
-	"github.com/cardea-auth/cardea/internal/web"
-)
+import "github.com/cardea-auth/cardea/internal/web"
 
 // clientIDs is the answer of GET /auth/config.
 type clientIDs struct {
@@ -53,11 +50,20 @@ func (s *surface) lastMethod(c *call) (any, error) {
 	return nil, s.c.People.SetLastMethod(c.r.Context(), c.caller, method)
 }
 
-// linkIdentity is POST /auth/link-identity. Sign-in by other providers is not there yet, and
-// neither is linking: it says so to whoever could use it.
+// linkIdentity is POST /auth/link-identity.
 func (s *surface) linkIdentity(c *call) (any, error) {
-	if _, err := s.c.Accounts.User(c.r.Context(), c.caller); err != nil {
+	f, err := fields(c.r)
+	if err != nil {
 		return nil, err
 	}
-	return nil, auth.E(auth.CodeFeatureDisabled, "Linking of identities is not available on this server")
+	provider, token := f.String("provider"), f.String("id_token")
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.c.People.LinkIdentity(c.r.Context(), c.caller, provider, token); err != nil {
+		return nil, err
+	}
+	return struct {
+		Linked bool `json:"linked"`
+	}{true}, nil
 }

@@ -5,7 +5,7 @@
 //	POST /auth/identifier-status          how a person can sign in; public
 //	POST /auth/last-method                remember how the caller signed in
 //	POST /auth/delete-account             delete the caller for good
-//	POST /auth/link-identity              404 FEATURE_DISABLED: not built yet
+//	POST /auth/link-identity              add an identity by an ID token
 //	POST /webhooks/auth/password-changed  a signed notice: every session of somebody ends
 //	GET  /users/me                        the caller
 //	PUT  /users/me                        change the caller
