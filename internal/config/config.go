@@ -137,6 +137,7 @@ type RateLimit struct {
 	SignupPerIP        int // sign-ups in 5 minutes
 	AnonymousPerIP     int // anonymous sign-ups in 1 hour
 	VerifyPerIP        int // one-time codes and links in 5 minutes
+	MirrorPerIP        int // requests to /api/v1 in 1 minute; 0: any number
 	MessagesPerIP      int // requests for messages in 5 minutes
 	Mails              int // of the server in 1 hour
 	Texts              int // of the server in 1 hour

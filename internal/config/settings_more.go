@@ -64,6 +64,9 @@ func limitSettings() []Setting {
 		{Name: "CARDEA_RATE_LIMIT_ANONYMOUS_PER_IP", Aliases: []string{"GOTRUE_RATE_LIMIT_ANONYMOUS_USERS"}, Group: group, Default: "30", DevDefault: "3000",
 			Help:  "Anonymous sign-ups of one address in 1 hour.",
 			field: intField(func(c *Config) *int { return &c.RateLimit.AnonymousPerIP }, 1, high)},
+		{Name: "CARDEA_RATE_LIMIT_MIRROR_PER_IP", Group: group, Default: "0",
+			Help:  "Requests of one address to /api/v1 in 1 minute, whatever they ask; 0: any number.",
+			field: intField(func(c *Config) *int { return &c.RateLimit.MirrorPerIP }, 0, high)},
 	}
 }
 

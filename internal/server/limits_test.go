@@ -2,9 +2,13 @@ package server
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // Limits of messages, over HTTP: GoTrue's codes and sentences, and when to come back. They
@@ -119,4 +123,45 @@ func TestMessageLimitEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// S2.55, A21.1: every request of an address to /api/v1 counts, whatever it asks. The next one
+// passes after exactly the time that the refusal names; other addresses and the routes that
+// say whether the server is well are not concerned.
+func TestMirrorLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "sqlite", Options{}, "CARDEA_SURFACES=mirror,rest", "CARDEA_RATE_LIMIT_ENABLED=true", "CARDEA_RATE_LIMIT_MIRROR_PER_IP=3", "CARDEA_TRUSTED_PROXIES=192.0.2.1")
+	ask := func(path, from string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest(http.MethodGet, path, nil) // of 192.0.2.1
+		req.Header.Set("X-Forwarded-For", from)
+		w := httptest.NewRecorder()
+		r.Handler().ServeHTTP(w, req)
+		return w
+	}
+	for i, path := range []string{"/api/v1/auth/config", "/api/v1/users/me", "/api/v1/nothing"} {
+		if w := ask(path, "198.51.100.1"); w.Code != []int{200, 401, 404}[i] {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	refused := func(w *httptest.ResponseRecorder) {
+		t.Helper()
+		h := w.Header()
+		if w.Code != 429 || h.Get("Retry-After") != "60" || h.Get("X-RateLimit-Limit") != "3" || h.Get("X-RateLimit-Period") != "60" ||
+			!strings.Contains(w.Body.String(), `"RATE_LIMIT_EXCEEDED"`) {
+			t.Errorf("%d %v %s", w.Code, h, w.Body)
+		}
+	}
+	refused(ask("/api/v1/auth/config", "198.51.100.1"))
+	for _, w := range []*httptest.ResponseRecorder{ask("/api/v1/auth/config", "198.51.100.2"), ask("/healthy", "198.51.100.1"), ask("/healthz", "198.51.100.1")} {
+		if w.Code != 200 {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	r.forward(time.Minute)
+	for range 3 {
+		if w := ask("/api/v1/auth/config", "198.51.100.1"); w.Code != 200 {
+			t.Errorf("a minute later: %d %s", w.Code, w.Body)
+		}
+	}
+	refused(ask("/api/v1/auth/config", "198.51.100.1"))
 }

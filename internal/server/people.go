@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/config"
@@ -21,6 +22,7 @@ import (
 	"github.com/cardea-auth/cardea/internal/token"
 	"github.com/cardea-auth/cardea/internal/web"
 	"github.com/cardea-auth/cardea/presets"
+	"github.com/cardea-auth/cardea/ratelimit"
 )
 
 // openRoles loads the catalogue of roles.
@@ -106,7 +108,8 @@ type apis struct {
 	webhooks  *flow.Webhooks
 	consents  *flow.Consents
 	redirects *redirect.Rules
-	phones    flow.PhoneReader // nil: E.164 only
+	phones    flow.PhoneReader  // nil: E.164 only
+	limiter   *ratelimit.Memory // nil: no limits
 }
 
 // peopleFlows completes the flows for People and Tenancy; tokens live as long as /api/auth's.
@@ -184,6 +187,7 @@ func (s *Server) mountAPIs(mux *http.ServeMux, a *apis, grants rest.Grants) {
 			Accounts: a.accounts, People: a.people, Privacy: a.privacy, Callers: a.callers, Webhooks: a.webhooks,
 			GoogleWebClientID: s.cfg.People.GoogleWebClientID, GoogleIOSClientID: s.cfg.People.GoogleIOSClientID,
 			GoogleAndroidClientID: s.cfg.People.GoogleAndroidClientID,
+			Limiter:               a.limiter, PerClient: ratelimit.Limit{Count: s.cfg.RateLimit.MirrorPerIP, Period: time.Minute},
 		})))
 	}
 }

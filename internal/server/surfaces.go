@@ -92,6 +92,7 @@ func (s *Server) mount(hasher *password.Hasher, single auth.ID) error {
 	if err != nil {
 		return err
 	}
+	a.limiter = limiter
 	grants := s.pipelineWith(hasher, policy, limiter, human, s.restIssuer())
 	s.mountAPIs(mux, a, grants)
 	if err := s.mountInbox(mux); err != nil {
@@ -104,7 +105,7 @@ func (s *Server) mount(hasher *password.Hasher, single auth.ID) error {
 		Log: s.opt.Log, Now: s.opt.Now, Rand: s.opt.Rand, Client: client, Done: s.metrics.requestDone,
 		CORS: web.CORS{
 			Origins: s.cfg.CORSOrigins, Headers: corsHeaders(),
-			Expose: []string{"X-Total-Count", "Link", "X-Supabase-Api-Version", "X-Request-Id", "Retry-After"},
+			Expose: []string{"X-Total-Count", "Link", "X-Supabase-Api-Version", "X-Request-Id", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Period"},
 		},
 		HSTS: strings.HasPrefix(s.cfg.PublicURL, "https://"), Timeout: s.cfg.HTTP.RequestTimeout, MaxBody: s.cfg.HTTP.MaxBody,
 	}, s.wrapLegacy(mux, a, grants))

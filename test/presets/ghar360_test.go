@@ -28,12 +28,12 @@ func ghar360() system {
 			{"S2.52", "later", "metadata of resources", "GET /.well-known/oauth-protected-resource", 200},
 			{"S2.53", "later", "the resource's side", "POST /mcp\n\n{}", 401},
 			{"S2.54", "later", "where MCP tokens live", "", 0},
-			{"S2.55", "later", "the general limit of 500 a minute", "", 0},
 			{"S2.58", "later", "x-api-key and signed requests", "", 0},
 		},
 		proved: map[string]string{
 			"S2.2-S2.11 S2.14 S2.16-S2.18 S2.20 S2.21": "the verifier's own tests; examples/guards/marketplace",
 			"S2.28-S2.32": "internal/flow: TestProvisionTable; internal/server: TestRelayFirstRequests; usersync: TestLinking, TestKnownUser, TestInactiveRows, TestProcesses",
+			"S2.55":       "internal/server: TestMirrorLimit",
 			"S2.56 S2.57": "internal/web: TestSecurityHeaders, TestCORS",
 			"S2.59":       "internal/config",
 		},

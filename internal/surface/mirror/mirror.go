@@ -35,10 +35,12 @@ package mirror
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/cardea-auth/cardea/internal/auth"
 	"github.com/cardea-auth/cardea/internal/flow"
 	"github.com/cardea-auth/cardea/internal/web"
+	"github.com/cardea-auth/cardea/ratelimit"
 )
 
 // Config wires the surface.
@@ -50,6 +52,10 @@ type Config struct {
 	Webhooks *flow.Webhooks
 	// Client ids that GET /auth/config tells; "" is told as null.
 	GoogleWebClientID, GoogleIOSClientID, GoogleAndroidClientID string
+	// PerClient is how many requests one address may make, whatever they ask, and Limiter
+	// counts them. Without Limiter, or with a zero limit, any number.
+	PerClient ratelimit.Limit
+	Limiter   *ratelimit.Memory
 }
 
 type surface struct{ c Config }
@@ -116,7 +122,26 @@ func Handler(c Config) http.Handler {
 		mux.Handle(path+"/{$}", h)
 	}
 	mux.Handle("/", web.Refuse(errNoRoute, writeError))
-	return mux
+	return c.limited(mux)
+}
+
+// limited lets no address ask more than its share (S2.55). Its headers are those that the
+// application's clients know, and so is the wait: a whole period.
+func (c *Config) limited(next http.Handler) http.Handler {
+	if c.Limiter == nil || c.PerClient.Count == 0 {
+		return next
+	}
+	count, period := strconv.Itoa(c.PerClient.Count), strconv.Itoa(int(c.PerClient.Period.Seconds()))
+	refuse := web.Refuse(&auth.Error{Code: auth.CodeRateLimited, RetryAfter: c.PerClient.Period}, writeError)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.Limiter.Take("mirror/ip/"+web.Meta(r).IP, c.PerClient).Allowed {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("X-RateLimit-Limit", count)
+		w.Header().Set("X-RateLimit-Period", period)
+		refuse.ServeHTTP(w, r)
+	})
 }
 
 // handler serves one route: who, then the work.
