@@ -99,8 +99,7 @@ func inspectRelease(ctx context.Context, conn *pgx.Conn, r *ReleaseReport) error
 	if err := in.rights(); err != nil {
 		return err
 	}
-	servers, err := in.list(`SELECT 'process ' || pid FROM pg_catalog.pg_stat_activity
-		WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'cardea' ORDER BY pid`)
+	servers, err := in.servers()
 	if err != nil {
 		return err
 	}
@@ -201,4 +200,20 @@ func handOver(ctx context.Context, tx pgx.Tx, keyOf func(auth.ID) string, report
 		}
 	}
 	return nil
+}
+
+// servers lists connections of servers of Cardea. One that has just been stopped is still
+// there for a moment, until PostgreSQL has noticed: it gets a second.
+func (in *inspector) servers() ([]string, error) {
+	for try := 0; ; try++ {
+		found, err := in.list(`SELECT 'process ' || pid FROM pg_catalog.pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'cardea' ORDER BY pid`)
+		if err != nil || len(found) == 0 || try == 20 {
+			return found, err
+		}
+		var waited int64 // and what a transaction remembers of connections is forgotten
+		if err := in.row(`SELECT count(*) FROM (SELECT pg_stat_clear_snapshot(), pg_sleep(0.05)) AS s`, &waited); err != nil {
+			return nil, err
+		}
+	}
 }
