@@ -134,6 +134,29 @@ func (r Request) Tasks(p Plan, u User) ([]Task, error) {
 	return tasks(r.EventID, r.At, r.Consumers, p, u)
 }
 
+// Resolve decides about the request by what a store has found: the candidates, and their rows
+// by id. It gives the row as it is to be and the news of it. With ActionRefuse nothing
+// changes, and the row is the one that refuses.
+func (r Request) Resolve(c Candidates, rows map[string]User) (Result, []Task, error) {
+	plan := Decide(r.Rules, r.Identity, c)
+	u := rows[plan.UserID]
+	if plan.Action == ActionRefuse {
+		return Result{User: u, Plan: plan}, nil, nil
+	}
+	if plan.Action == ActionCreate {
+		u.ID = r.NewID
+	}
+	u = plan.Apply(u, r.At)
+	if r.Asked && u.Status != StatusDeleted {
+		u.EvidenceAt = r.At
+	}
+	news, err := r.Tasks(plan, u)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	return Result{User: u, Plan: plan}, news, nil
+}
+
 // Task is one piece of work.
 type Task struct {
 	ID       string

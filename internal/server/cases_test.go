@@ -123,16 +123,11 @@ func TestCasesOfAnApplication(t *testing.T) {
 	}
 }
 
-// asOwner runs a transaction with the claims of a token, and keeps what it did.
+// asOwner is asPerson, and keeps what was done.
 func asOwner(t *testing.T, conn *pgx.Conn, claims string, do func(tx pgx.Tx)) {
 	t.Helper()
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), "SELECT set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)", claims); err != nil {
-		t.Fatal(err)
-	}
-	do(tx)
-	_ = tx.Commit(t.Context()) // one that failed is rolled back
+	asPerson(t, conn, claims, func(tx pgx.Tx) {
+		do(tx)
+		_ = tx.Commit(t.Context()) // one that failed is rolled back
+	})
 }

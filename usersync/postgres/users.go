@@ -119,22 +119,11 @@ func (s *Store) sync(ctx context.Context, tx pgx.Tx, r usersync.Request) (usersy
 	if err != nil {
 		return usersync.Result{}, err
 	}
-	plan := usersync.Decide(r.Rules, r.Identity, candidates)
-	u := rows[plan.UserID]
-	if plan.Action == usersync.ActionRefuse {
-		return usersync.Result{User: u, Plan: plan}, nil
+	result, tasks, err := r.Resolve(candidates, rows)
+	if err != nil || result.Plan.Action == usersync.ActionRefuse {
+		return result, err
 	}
-	if plan.Action == usersync.ActionCreate {
-		u.ID = r.NewID
-	}
-	u = plan.Apply(u, r.At)
-	if r.Asked && u.Status != usersync.StatusDeleted {
-		u.EvidenceAt = r.At
-	}
-	tasks, err := r.Tasks(plan, u)
-	if err != nil {
-		return usersync.Result{}, err
-	}
+	u, plan := result.User, result.Plan
 	batch := &pgx.Batch{}
 	if released, ok := rows[plan.Release]; ok {
 		batch.Queue(s.sql(release), released.ID, usersync.Released(released.Subject, released.ID), r.At)
@@ -151,7 +140,7 @@ func (s *Store) sync(ctx context.Context, tx pgx.Tx, r usersync.Request) (usersy
 	}
 	batch.Queue(s.sql(dropTask), usersync.ConsumerWaiting, usersync.WaitingID(r.Identity.Issuer, r.Identity.Subject))
 	s.enqueue(batch, tasks)
-	return usersync.Result{User: u, Plan: plan}, tx.SendBatch(ctx, batch).Close()
+	return result, tx.SendBatch(ctx, batch).Close()
 }
 
 // once marks the message of the request. The mark is part of the transaction: a message

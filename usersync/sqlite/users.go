@@ -110,22 +110,11 @@ func (s *Store) sync(ctx context.Context, c *sql.Conn, r usersync.Request) (user
 	if err != nil {
 		return usersync.Result{}, err
 	}
-	plan := usersync.Decide(r.Rules, r.Identity, candidates)
-	u := rows[plan.UserID]
-	if plan.Action == usersync.ActionRefuse {
-		return usersync.Result{User: u, Plan: plan}, nil
+	result, tasks, err := r.Resolve(candidates, rows)
+	if err != nil || result.Plan.Action == usersync.ActionRefuse {
+		return result, err
 	}
-	if plan.Action == usersync.ActionCreate {
-		u.ID = r.NewID
-	}
-	u = plan.Apply(u, r.At)
-	if r.Asked && u.Status != usersync.StatusDeleted {
-		u.EvidenceAt = r.At
-	}
-	tasks, err := r.Tasks(plan, u)
-	if err != nil {
-		return usersync.Result{}, err
-	}
+	u, plan := result.User, result.Plan
 	if released, ok := rows[plan.Release]; ok {
 		b.exec(release, usersync.Released(released.Subject, released.ID), micro(r.At), released.ID)
 	}
@@ -139,7 +128,7 @@ func (s *Store) sync(ctx context.Context, c *sql.Conn, r usersync.Request) (user
 	}
 	b.exec(dropTask, usersync.ConsumerWaiting, usersync.WaitingID(r.Identity.Issuer, r.Identity.Subject))
 	b.enqueue(tasks)
-	return usersync.Result{User: u, Plan: plan}, b.err
+	return result, b.err
 }
 
 // batch runs statements one after the other until one fails.
